@@ -1,0 +1,42 @@
+/**
+ * Every fixed bound in one place, with the relations that must hold between them asserted at the end.
+ * What an operator may want to change is in the configuration instead.
+ */
+
+/** Octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). */
+export const COMMAND_LINE_OCTETS = 512;
+/** Octets of a reply line with its CRLF (RFC 5321 section 4.5.3.1.5). */
+export const REPLY_LINE_OCTETS = 512;
+/** Octets of a whole reply: a greeting or EHLO reply without end must not hold a session for ever. */
+export const REPLY_OCTETS = 16_384;
+/** Octets kept of a name given in EHLO, HELO or LHLO (RFC 5321 section 4.5.3.1.2: a domain has at most 255). */
+export const HELLO_NAME_OCTETS = 255;
+
+/** Octets of a PROXY protocol version 1 line with its CRLF (proxy-protocol.txt section 2.1). */
+export const PROXY_V1_OCTETS = 107;
+/** Octets of a PROXY protocol version 2 header that is accepted; TLS TLVs with a certificate fit. */
+export const PROXY_V2_OCTETS = 16_384;
+
+/** Octets a client may send before its backend is chosen; after that it is not read until then. */
+export const EARLY_CLIENT_OCTETS = 4_096;
+
+/** Rows of the shared board; the configuration is refused beyond them. */
+export const MAX_LISTENERS = 64;
+export const MAX_POOLS = 256;
+export const MAX_BACKENDS = 2_048;
+export const MAX_SHARDS = 64;
+
+/** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
+export const LINGER_MS = 2_000;
+/** Descriptors kept free so that a client beyond the limit still hears 421. */
+export const RESERVED_DESCRIPTORS = 64;
+/** Octets of client-given text in a log line. */
+export const LOGGED_TEXT_OCTETS = 128;
+
+function holds(relation: boolean, text: string): void {
+  if (!relation) throw new Error(`limits: ${text}`);
+}
+holds(REPLY_LINE_OCTETS <= REPLY_OCTETS, 'one reply line fits a reply');
+holds(HELLO_NAME_OCTETS + 'EHLO \r\n'.length <= COMMAND_LINE_OCTETS, 'the longest name fits a command line');
+holds(COMMAND_LINE_OCTETS <= EARLY_CLIENT_OCTETS, 'a client that speaks early may send at least one command');
+holds(PROXY_V1_OCTETS < PROXY_V2_OCTETS, 'one buffer serves both PROXY versions');
