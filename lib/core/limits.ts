@@ -16,6 +16,10 @@ export const HELLO_NAME_OCTETS = 255;
 export const PROXY_V1_OCTETS = 107;
 /** Octets of a PROXY protocol version 2 header that is accepted; TLS TLVs with a certificate fit. */
 export const PROXY_V2_OCTETS = 16_384;
+/** Octets of a unique id in a PROXY header (proxy-protocol.txt section 2.2.5). */
+export const PROXY_UNIQUE_ID_OCTETS = 128;
+/** Octets of any one text (server name, cipher, certificate name) this program writes into a PROXY header. */
+export const PROXY_TEXT_OCTETS = 255;
 
 /** Octets a client may send before its backend is chosen; after that it is not read until then. */
 export const EARLY_CLIENT_OCTETS = 4_096;
