@@ -1,0 +1,217 @@
+/** Programs beside the test: started, listened to, and gone when the test is. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { connect } from 'node:net';
+import { constants } from 'node:os';
+import { type Address, formatAddress } from '../../lib/core/address.ts';
+import { eventually, PATIENCE_MS, within } from './eventually.ts';
+import { pathOf } from './needs.ts';
+import type { Owner } from './owner.ts';
+
+/** How a program ended. */
+export interface Exit {
+  /** Its exit status; 128 + the signal's number where a signal ended it, as a shell has it. */
+  readonly exitCode: number;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A program that was started. */
+export interface Running {
+  readonly pid: number;
+  /** Resolves when it has ended and its output is complete. */
+  readonly exited: Promise<Exit>;
+  /** What it has printed so far. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Waits for output (either stream, from the start) that matches; rejects at the deadline or when it exits without. */
+  printed(pattern: RegExp, deadlineMs?: number): Promise<RegExpExecArray>;
+  /** Waits until something accepts at the address; rejects when the program exits before. */
+  accepting(address: Address, deadlineMs?: number): Promise<void>;
+  /** Sends a signal to the program itself. */
+  kill(signal: NodeJS.Signals): void;
+  /** SIGTERM, then SIGKILL for it and its children after `graceMs`. Resolves when it has ended. */
+  stop(graceMs?: number): Promise<Exit>;
+}
+
+export interface StartOptions {
+  readonly cwd?: string;
+  /** Added to the environment of the test. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Written to its standard input, which is then closed; without it, it is closed at once. */
+  readonly input?: string;
+}
+
+const groups = new Set<number>();
+
+/** A test that is itself ended (time limit, Ctrl-C) takes its programs along. */
+function endAll(): void {
+  for (const pid of groups) signalGroup(pid, 'SIGKILL');
+}
+process.on('exit', endAll);
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    endAll();
+    process.kill(process.pid, signal);
+  });
+}
+
+function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-pid, signal);
+  } catch {
+    // The last of the group has gone already.
+  }
+}
+
+/**
+ * Starts a program in a process group of its own and ends the group with the test. A program that is
+ * missing is an exit with status 127 and the reason on stderr, as in a shell.
+ */
+export function start(
+  owner: Owner,
+  program: string,
+  args: readonly string[],
+  options: StartOptions = {},
+): Running {
+  const child = spawn(program.includes('/') ? program : (pathOf(program) ?? program), [...args], {
+    cwd: options.cwd,
+    env: { ...process.env, ...options.env },
+    stdio: ['pipe', 'pipe', 'pipe'],
+    detached: true,
+  });
+  const { pid = 0 } = child;
+  if (pid > 0) groups.add(pid);
+  const output = collect(child);
+  const exited = ended(child, output);
+  child.stdin.on('error', () => {}); // it may end without reading
+  child.stdin.end(options.input ?? '');
+
+  let hasExited = false;
+  void exited.then(() => {
+    hasExited = true;
+  });
+  const name = program.split('/').at(-1);
+  const shown = () => `; it printed ${JSON.stringify((output.stdout + output.stderr).slice(-2_000))}`;
+
+  const running: Running = {
+    pid,
+    exited,
+    get stdout() {
+      return output.stdout;
+    },
+    get stderr() {
+      return output.stderr;
+    },
+    printed(pattern, deadlineMs = PATIENCE_MS) {
+      const match = () => pattern.exec(output.stdout) ?? pattern.exec(output.stderr);
+      const found = new Promise<RegExpExecArray>((resolve, reject) => {
+        const look = () => {
+          const result = match();
+          if (result === null) return hasExited;
+          resolve(result);
+          return true;
+        };
+        if (!look()) output.watchers.add(look);
+        void exited.then(() => {
+          look();
+          reject(new Error(`${name} ended without printing ${pattern}${shown()}`));
+        });
+      });
+      return within(`${name} to print ${pattern}`, found, deadlineMs, shown);
+    },
+    async accepting(address, deadlineMs = PATIENCE_MS) {
+      await eventually(
+        `${name} to accept at ${formatAddress(address)}`,
+        async () => hasExited || (await accepts(address)),
+        deadlineMs,
+      );
+      if (hasExited) throw new Error(`${name} ended before it accepted${shown()}`);
+    },
+    kill(signal) {
+      child.kill(signal);
+    },
+    async stop(graceMs = 5_000) {
+      if (!hasExited) child.kill('SIGTERM');
+      const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+      const exit = await exited;
+      clearTimeout(timer);
+      // Whatever it left running in its group goes too.
+      if (groups.delete(pid)) signalGroup(pid, 'SIGKILL');
+      return exit;
+    },
+  };
+  owner.teardown(() => running.stop());
+  return running;
+}
+
+/** Runs a program to its end; at the deadline it is killed and the promise rejects. */
+export async function run(
+  owner: Owner,
+  program: string,
+  args: readonly string[],
+  options: StartOptions & { readonly deadlineMs?: number } = {},
+): Promise<Exit> {
+  const running = start(owner, program, args, options);
+  const { deadlineMs = 60_000 } = options;
+  try {
+    return await within(`${program} to end`, running.exited, deadlineMs, () => running.stderr.slice(-2_000));
+  } finally {
+    await running.stop(0);
+  }
+}
+
+/** Starts one of the project's TypeScript files with this Node, as `npx tsx FILE` would. */
+export function startScript(
+  owner: Owner,
+  file: string,
+  args: readonly string[],
+  options: StartOptions = {},
+): Running {
+  return start(owner, process.execPath, ['--import', 'tsx', file, ...args], options);
+}
+
+/** Whether something accepts a connection at the address now. */
+export function accepts(address: Address): Promise<boolean> {
+  return new Promise(resolve => {
+    const to =
+      address.family === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+    const socket = connect(to);
+    socket.on('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.on('error', () => resolve(false));
+  });
+}
+
+interface Output {
+  stdout: string;
+  stderr: string;
+  readonly watchers: Set<() => boolean>;
+}
+
+function collect(child: ChildProcess): Output {
+  const output: Output = { stdout: '', stderr: '', watchers: new Set() };
+  for (const stream of ['stdout', 'stderr'] as const) {
+    child[stream]?.setEncoding('utf8').on('data', (text: string) => {
+      output[stream] += text;
+      for (const watcher of output.watchers) if (watcher()) output.watchers.delete(watcher);
+    });
+  }
+  return output;
+}
+
+function ended(child: ChildProcess, output: Output): Promise<Exit> {
+  return new Promise(resolve => {
+    child.on('error', error => {
+      if (child.pid === undefined) {
+        resolve({ exitCode: 127, signal: null, stdout: '', stderr: `${error.message}\n` });
+      }
+    });
+    child.on('close', (code, signal) => {
+      const exitCode = code ?? 128 + (signal === null ? 0 : constants.signals[signal]);
+      resolve({ exitCode, signal, stdout: output.stdout, stderr: output.stderr });
+    });
+  });
+}
