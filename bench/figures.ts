@@ -1,0 +1,47 @@
+import { differences, ratios, type Summary, summarize } from './stats.ts';
+import { BASE, NOTHING } from './subjects/all.ts';
+import type { Metric, Samples } from './workloads/workload.ts';
+
+/** What a metric says about a subject over all rounds. */
+export interface Figure {
+  readonly value: Summary;
+  /** To HAProxy's figure, round by round; absent where HAProxy was not there or the metric is not compared. */
+  readonly ratio?: Summary;
+}
+
+/** Figures by the metric's key. */
+export type Figures = ReadonlyMap<string, Figure>;
+
+/** The samples of several visits of one round, put together. */
+export function merge(visits: readonly Samples[]): Samples {
+  const merged = new Map<string, number[]>();
+  for (const [name, samples] of visits.flatMap(visit => Object.entries(visit)))
+    merged.set(name, [...(merged.get(name) ?? []), ...samples]);
+  return Object.fromEntries(merged);
+}
+
+/** What all rounds of a workload say: `rounds` has, by subject, the samples of each round. */
+export function figuresOf(
+  metrics: readonly Metric[],
+  rounds: ReadonlyMap<string, readonly Samples[]>,
+): ReadonlyMap<string, Figures> {
+  function values(subject: string, metric: Metric): readonly (number | undefined)[] {
+    const whole = reduced(subject, metric);
+    if (metric.added !== true) return whole;
+    return subject === NOTHING ? whole.map(() => undefined) : differences(whole, reduced(NOTHING, metric));
+  }
+  function reduced(subject: string, metric: Metric): readonly (number | undefined)[] {
+    return (rounds.get(subject) ?? []).map(samples => metric.reduce(samples[metric.of] ?? []));
+  }
+  function figure(subject: string, metric: Metric): Figure | undefined {
+    const mine = values(subject, metric);
+    const value = summarize(mine);
+    const ratio = metric.compared ? summarize(ratios(mine, values(BASE, metric))) : undefined;
+    return value && { value, ...(ratio === undefined ? {} : { ratio }) };
+  }
+  function figures(subject: string): Figures {
+    const found = metrics.map(metric => [metric.key, figure(subject, metric)] as const);
+    return new Map(found.flatMap(([key, one]) => (one === undefined ? [] : [[key, one] as const])));
+  }
+  return new Map([...rounds.keys()].map(subject => [subject, figures(subject)]));
+}

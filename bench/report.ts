@@ -1,0 +1,133 @@
+import type { Environment } from './environment.ts';
+import type { Figure } from './figures.ts';
+import type { Outcome } from './run.ts';
+import type { Summary } from './stats.ts';
+import { BASE } from './subjects/all.ts';
+import type { Metric } from './workloads/workload.ts';
+
+/** All there is to say about a run. */
+export interface Report {
+  readonly environment: Environment;
+  /** When it began, ISO 8601. */
+  readonly at: string;
+  readonly rounds: number;
+  /** What each subject is, by name, in the order of the run. */
+  readonly subjects: ReadonlyMap<string, string>;
+  /** Subjects that were asked for and are not installed. */
+  readonly missing: readonly string[];
+  readonly outcomes: readonly Outcome[];
+}
+
+/** Metrics side by side in one table. */
+const COLUMNS = 4;
+/** Fewer say nothing about noise. */
+const ENOUGH_ROUNDS = 5;
+/** Above this share of a machine at rest or stolen, absolute figures are not worth keeping. */
+const NOISE = 0.05;
+
+/** For people: plain text, at most some 120 columns wide. */
+export function asText(report: Report): string {
+  const { environment: env } = report;
+  const lines = [
+    `smtplb ${env.version}, Node ${env.node}, ${env.kernel}, ${env.cores} cores, ${env.processor}`,
+    `load ${env.load}, backends ${env.backends}${env.postfix === undefined ? '' : ` ${env.postfix}`}`,
+    ...[...report.subjects].map(([name, says]) => `  ${name.padEnd(16)}${says}`),
+    ...report.missing.map(name => `  ${name.padEnd(16)}left out: not installed`),
+    '',
+    ...report.outcomes.flatMap(outcomeText),
+    ...notes(report),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+function outcomeText(outcome: Outcome): readonly string[] {
+  const { workload, count, parallel } = outcome;
+  const amount = `${count} a visit${parallel > 1 ? `, ${parallel} at a time` : ''}`;
+  const lines = [`${workload.name}: ${workload.says}; ${amount}`];
+  for (let at = 0; at < workload.metrics.length; at += COLUMNS)
+    lines.push(...table(outcome, workload.metrics.slice(at, at + COLUMNS)), '');
+  return lines;
+}
+
+function table(outcome: Outcome, metrics: readonly Metric[]): readonly string[] {
+  const rows = [
+    ['subject', ...metrics.flatMap(metric => [metric.title, ...(metric.compared ? [`/ ${BASE}`] : [])])],
+    ...[...outcome.figures].map(([subject, figures]) => [
+      subject,
+      ...metrics.flatMap(metric => cells(metric, figures.get(metric.key))),
+    ]),
+  ];
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)));
+  return rows.map(row => {
+    const padded = row.map((cell, column) =>
+      column === 0 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
+    );
+    return `  ${padded.join('  ')}`.trimEnd();
+  });
+}
+
+function cells(metric: Metric, figure: Figure | undefined): readonly string[] {
+  const value = figure === undefined ? '-' : short(figure.value.median);
+  if (!metric.compared) return [value];
+  if (figure?.ratio === undefined) return [value, '-'];
+  const { median, min, max } = figure.ratio;
+  return [value, `${median.toFixed(2)} (${min.toFixed(2)}..${max.toFixed(2)})`];
+}
+
+/** Three or four digits that matter. */
+function short(value: number): string {
+  const size = Math.abs(value);
+  return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
+}
+
+function notes(report: Report): readonly string[] {
+  const percent = (share: number) => `${(100 * share).toFixed(1)}%`;
+  const rest = report.environment.busyAtRest;
+  const stolen = Math.max(0, ...report.outcomes.map(outcome => outcome.stolen));
+  const compared = report.subjects.has(BASE);
+  return [
+    `${report.rounds} rounds, there and back through all subjects. Figures are medians of the rounds.`,
+    compared
+      ? `Beside them the ratio to ${BASE} of the same round: median (smallest..largest). That range is the noise.`
+      : `No ratios: ${BASE} was not measured.`,
+    `The machine at rest: ${percent(rest)} busy; taken by its host while measuring: at most ${percent(stolen)}.`,
+    ...(rest > NOISE || stolen > NOISE ? ['Others use this machine: trust ratios, no absolute figure.'] : []),
+    ...(report.rounds < ENOUGH_ROUNDS ? [`Fewer than ${ENOUGH_ROUNDS} rounds: a trial, not a figure.`] : []),
+  ];
+}
+
+/** For programs. `version` changes when a reader of the old shape would misread the new one. */
+export function asJson(report: Report): string {
+  const { environment, at, rounds, subjects, missing, outcomes } = report;
+  const document = {
+    version: 1,
+    at,
+    environment,
+    rounds,
+    base: BASE,
+    subjects: Object.fromEntries(subjects),
+    missing,
+    workloads: outcomes.map(outcome => ({
+      name: outcome.workload.name,
+      says: outcome.workload.says,
+      count: outcome.count,
+      parallel: outcome.parallel,
+      stolen: outcome.stolen,
+      metrics: outcome.workload.metrics.map(metric => ({
+        key: metric.key,
+        title: metric.title,
+        unit: metric.unit,
+        subjects: Object.fromEntries(
+          [...outcome.figures].map(([name, figures]) => [name, figureJson(figures.get(metric.key))]),
+        ),
+      })),
+    })),
+  };
+  return `${JSON.stringify(document, undefined, 2)}\n`;
+}
+
+function figureJson(figure: Figure | undefined) {
+  const summary = (one: Summary) => ({ ...one, rounds: one.rounds.map(value => value ?? null) });
+  if (figure === undefined) return null;
+  return { ...summary(figure.value), ratio: figure.ratio === undefined ? null : summary(figure.ratio) };
+}

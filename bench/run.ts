@@ -1,0 +1,81 @@
+import { shareOf } from './environment.ts';
+import { type Figures, figuresOf, merge } from './figures.ts';
+import { machineStat } from './measure.ts';
+import { visits } from './stats.ts';
+import type { Running, Subject, Surroundings } from './subjects/subject.ts';
+import type { Samples, Workload } from './workloads/workload.ts';
+
+/** What is to be measured. */
+export interface Plan {
+  readonly subjects: readonly Subject[];
+  readonly workloads: readonly Workload[];
+  readonly rounds: number;
+  /** Instead of each workload's own. */
+  readonly count: number | undefined;
+  readonly parallel: number | undefined;
+  /** Told what is being done. */
+  progress(line: string): void;
+}
+
+/** What one workload gave. */
+export interface Outcome {
+  readonly workload: Workload;
+  readonly count: number;
+  readonly parallel: number;
+  /** By subject, in the order of the plan. */
+  readonly figures: ReadonlyMap<string, Figures>;
+  /** 0 to 1: processor time that the machine's host gave to others meanwhile. */
+  readonly stolen: number;
+}
+
+/**
+ * Starts every subject once, then runs the workloads one after the other, each as an unmeasured visit to every
+ * subject and then the rounds. Rejects with the first failure: of a subject, of the load, of a backend.
+ */
+export async function execute(plan: Plan, surroundings: Surroundings): Promise<readonly Outcome[]> {
+  const running = new Map<Subject, Running>();
+  for (const subject of plan.subjects) {
+    plan.progress(`starting ${subject.name}`);
+    running.set(subject, await surroundings.children.guard(subject.start(surroundings)));
+  }
+  const outcomes: Outcome[] = [];
+  for (const workload of plan.workloads)
+    outcomes.push(await runWorkload(plan, workload, surroundings, running));
+  await Promise.all([...running.values()].map(one => one.stop()));
+  return outcomes;
+}
+
+async function runWorkload(
+  plan: Plan,
+  workload: Workload,
+  surroundings: Surroundings,
+  running: ReadonlyMap<Subject, Running>,
+): Promise<Outcome> {
+  const count = plan.count ?? workload.count;
+  const parallel = plan.parallel ?? workload.parallel;
+  const before = machineStat();
+
+  async function visit(subject: Subject): Promise<Samples> {
+    const its = running.get(subject);
+    if (its === undefined) throw new Error(`${subject.name} was not started`);
+    const work = workload.visit({ subject, running: its, surroundings, count, parallel });
+    return surroundings.children.guard(
+      work.catch(error => {
+        throw new Error(`${workload.name} through ${subject.name}: ${error.message}`);
+      }),
+    );
+  }
+
+  plan.progress(`${workload.name}: warming up`);
+  for (const subject of plan.subjects) await visit(subject);
+  const rounds = new Map(plan.subjects.map(subject => [subject.name, [] as Samples[]]));
+  for (let round = 0; round < plan.rounds; round++) {
+    plan.progress(`${workload.name}: round ${round + 1} of ${plan.rounds}`);
+    const seen = new Map(plan.subjects.map(subject => [subject.name, [] as Samples[]]));
+    for (const subject of visits(plan.subjects, round, workload.passes))
+      seen.get(subject.name)?.push(await visit(subject));
+    for (const [name, samples] of seen) rounds.get(name)?.push(merge(samples));
+  }
+  const stolen = shareOf('stolenUs', before, machineStat());
+  return { workload, count, parallel, figures: figuresOf(workload.metrics, rounds), stolen };
+}
