@@ -30,10 +30,21 @@ export const MAX_POOLS = 256;
 export const MAX_BACKENDS = 2_048;
 export const MAX_SHARDS = 64;
 
+/** Octets of a configuration file; longer ones are refused unread. */
+export const CONFIG_FILE_OCTETS = 1_048_576;
+/** Addresses one listener may listen on. */
+export const MAX_LISTEN_ADDRESSES = 16;
+/** Networks in one list of the configuration (clients allowed or denied, senders of PROXY headers). */
+export const MAX_NETWORKS = 10_000;
+/** Octets of the path of a Unix domain socket (Linux: `sun_path` has 108, the last one is NUL). */
+export const UNIX_PATH_OCTETS = 107;
+
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;
 /** Descriptors kept free so that a client beyond the limit still hears 421. */
 export const RESERVED_DESCRIPTORS = 64;
+/** Clients a listener remembers for its per-client limits; beyond that, idle ones are forgotten early. */
+export const TRACKED_CLIENTS = 200_000;
 /** Octets of client-given text in a log line. */
 export const LOGGED_TEXT_OCTETS = 128;
 

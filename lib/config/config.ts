@@ -1,0 +1,165 @@
+/**
+ * The configuration as the rest of the program sees it: complete (every default filled in), parsed (addresses,
+ * networks, milliseconds) and read-only. It is plain data, so that two of them can be compared on reload.
+ * Only the composition root and reload know the whole; every other module takes its own options.
+ */
+import type { Address, HostPort } from '../core/address.ts';
+
+/** An endpoint given by host name; it is resolved when the program starts, not when the file is read. */
+export interface NamedAddress {
+  readonly family: 'name';
+  readonly host: string;
+  /** 1 to 65535. */
+  readonly port: number;
+}
+
+/** Where a backend is: a literal IP endpoint, a Unix socket, or a name still to be resolved. */
+export type BackendAddress = Address | NamedAddress;
+
+/** A network in CIDR notation. Bits of `host` beyond `prefix` are zero; v4-mapped networks are IPv4 ones. */
+export interface Network {
+  readonly family: 'ipv4' | 'ipv6';
+  readonly host: string;
+  /** 0 to 32, or 0 to 128. */
+  readonly prefix: number;
+}
+
+/** At most `count` events in any `perMs` milliseconds. */
+export interface Rate {
+  readonly count: number;
+  readonly perMs: number;
+}
+
+/** How to reach Redis; undefined in `Config` where the cluster is this instance alone. */
+export type RedisConfig =
+  | { readonly kind: 'url'; readonly url: string }
+  | { readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly master: string }
+  | { readonly kind: 'cluster'; readonly nodes: readonly HostPort[] };
+
+export interface Certificate {
+  /** Path of the PEM file with the certificate and its chain. */
+  readonly cert: string;
+  /** Path of the PEM file with the private key. */
+  readonly key: string;
+}
+
+export interface ListenerConfig {
+  /** Unique among listeners. */
+  readonly name: string;
+  /** At least one; no address is listened on twice. */
+  readonly listen: readonly Address[];
+  /** Name of a pool that exists. */
+  readonly pool: string;
+  readonly backlog: number;
+  /** Undefined: no PROXY header is expected. Otherwise at least one network. */
+  readonly proxyProtocol: { readonly from: readonly Network[] } | undefined;
+  /** `deny` is looked at first; an empty `allow` lets everybody else in. */
+  readonly clients: { readonly allow: readonly Network[]; readonly deny: readonly Network[] };
+  /** Undefined members are unlimited. */
+  readonly limits: {
+    readonly connections: number | undefined;
+    readonly perClient: {
+      readonly connections: number | undefined;
+      readonly rate: Rate | undefined;
+      /** Bits of an IPv6 address that make one client. */
+      readonly ipv6Prefix: number;
+    };
+  };
+  readonly tls: {
+    readonly mode: 'passthrough' | 'starttls' | 'implicit';
+    readonly required: boolean;
+    /** At least one unless `mode` is passthrough, where there is none. */
+    readonly certificates: readonly Certificate[];
+  };
+  readonly timeouts: {
+    readonly proxyHeaderMs: number;
+    readonly handshakeMs: number;
+    readonly idleMs: number;
+  };
+}
+
+/** How many sessions a backend takes, counted over this instance or over the whole cluster. */
+export interface MaxConnections {
+  readonly count: number;
+  readonly scope: 'instance' | 'cluster';
+}
+
+export interface BackendConfig {
+  /** Unique in its pool. */
+  readonly name: string;
+  readonly address: BackendAddress;
+  /** 1 to 256. */
+  readonly weight: number;
+  /** Undefined: no limit. */
+  readonly maxConnections: MaxConnections | undefined;
+  readonly backup: boolean;
+}
+
+export type Balance = 'least-connections' | 'round-robin' | 'source-hash';
+export type Identity = 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient' | 'transparent';
+
+export interface CheckConfig {
+  readonly type: 'none' | 'tcp' | 'smtp';
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Good results in a row that bring a backend up. */
+  readonly rise: number;
+  /** Bad results in a row that take it down. */
+  readonly fall: number;
+  /** The name a check gives in EHLO. */
+  readonly helo: string;
+  /** Undefined: the backend's own. */
+  readonly address: string | undefined;
+  readonly port: number | undefined;
+}
+
+export interface PoolConfig {
+  /** Unique among pools. */
+  readonly name: string;
+  readonly balance: Balance;
+  readonly sticky: { readonly by: 'client-address'; readonly ttlMs: number } | undefined;
+  readonly identity: Identity;
+  readonly connect: {
+    readonly timeoutMs: number;
+    readonly greetingTimeoutMs: number;
+    /** Backends tried for one session, the first one included. */
+    readonly attempts: number;
+    /** Greeting codes (400 to 599) after which another backend is tried instead of passing the greeting on. */
+    readonly retryOnGreeting: readonly number[];
+  };
+  /** `size` 0: nobody waits. */
+  readonly queue: { readonly size: number; readonly timeoutMs: number };
+  readonly check: CheckConfig;
+  /** `pauseMs` is at most `maxPauseMs`. */
+  readonly passiveHealth: {
+    readonly failures: number;
+    readonly pauseMs: number;
+    readonly maxPauseMs: number;
+  };
+  /** 0: a backend that returns gets its full share at once. */
+  readonly slowStartMs: number;
+  readonly tls: { readonly mode: 'none' | 'starttls' | 'implicit'; readonly verify: boolean };
+  /** At least one. */
+  readonly backends: readonly BackendConfig[];
+}
+
+export interface Config {
+  readonly instance: string;
+  /** The name spoken in 421 and 554 replies and in EHLO. */
+  readonly hostName: string;
+  readonly log: { readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly access: boolean };
+  readonly admin: {
+    /** Undefined: no admin listener on TCP. */
+    readonly listen: Address | undefined;
+    readonly token: string | undefined;
+    readonly socket: string | undefined;
+    readonly maxConnections: number;
+  };
+  readonly cluster: { readonly name: string; readonly redis: RedisConfig | undefined };
+  readonly shards: number | 'auto';
+  readonly transport: 'auto' | 'net' | 'epoll';
+  /** How long sessions may go on after TERM. */
+  readonly drainTimeoutMs: number;
+  readonly listeners: readonly ListenerConfig[];
+  readonly pools: readonly PoolConfig[];
+}

@@ -1,0 +1,187 @@
+/** What a pool and its backends may say in the file. */
+import { z } from 'zod';
+import { MAX_BACKENDS } from '../core/limits.ts';
+import {
+  choice,
+  either,
+  expecting,
+  flag,
+  integer,
+  key,
+  list,
+  optionalKey,
+  refuse,
+  requiredKey,
+  section,
+} from './pieces.ts';
+import { backendAddress, duration, heloName, host, name } from './units.ts';
+
+const connectionCount = () => integer(1, 1_000_000);
+
+const maxConnections = either(
+  connectionCount(),
+  section(
+    {
+      count: requiredKey(connectionCount(), 'The limit.'),
+      scope: key(choice('instance', 'cluster'), 'instance', 'Whose sessions are counted.'),
+    },
+    'a mapping with count and scope',
+  ),
+);
+
+const backend = section(
+  {
+    name: optionalKey(name(), 'its address', 'What this backend is called in logs, metrics and commands.'),
+    address: requiredKey(backendAddress(), 'Where it is; host names are resolved at start.'),
+    weight: key(integer(1, 256), 1, 'Its share, relative to the others in the pool.'),
+    maxConnections: optionalKey(
+      maxConnections,
+      'no limit',
+      'Sessions it may have; beyond them others are chosen, or clients wait.',
+    ),
+    backup: key(flag(), false, 'Whether it serves only while no other backend can.'),
+  },
+  'a mapping with address',
+);
+
+const connect = section(
+  {
+    timeout: key(duration('10ms', '5m'), '5s', 'How long a connection to a backend may take to open.'),
+    greetingTimeout: key(
+      duration('10ms', '10m'),
+      '30s',
+      'How long an open connection may stay without a greeting (RFC 5321 section 4.5.3.2.1 gives a client 5 minutes).',
+    ),
+    attempts: key(integer(1, 16), 3, 'Backends tried for one session, the first one included.'),
+    retryOnGreeting: key(
+      list(integer(400, 599), 'reply codes', 0, 16),
+      [],
+      'Greetings after which another backend is tried; all others are passed on to the client.',
+    ),
+  },
+  'a mapping with timeout, greetingTimeout, attempts and retryOnGreeting',
+);
+
+const queue = section(
+  {
+    size: key(
+      integer(0, 100_000),
+      1_000,
+      'Sessions that may wait while every backend is full; 0 refuses them at once.',
+    ),
+    timeout: key(duration('10ms', '5m'), '10s', 'How long one may wait before it hears 421.'),
+  },
+  'a mapping with size and timeout',
+);
+
+const check = section(
+  {
+    type: key(
+      choice('none', 'tcp', 'smtp'),
+      'none',
+      'What a check does: open a connection, or greet in SMTP and take leave.',
+    ),
+    interval: key(duration('100ms', '1h'), '5s', 'From one check of a backend to the next.'),
+    timeout: key(duration('10ms', '5m'), '5s', 'How long a check may take.'),
+    rise: key(integer(1, 100), 2, 'Good checks in a row that bring a backend up.'),
+    fall: key(integer(1, 100), 3, 'Bad checks in a row that take it down.'),
+    helo: optionalKey(heloName(), 'hostName', 'The name given in EHLO.'),
+    address: optionalKey(host(), "the backend's own", 'The host to check instead.'),
+    port: optionalKey(integer(1, 65_535), "the backend's own", 'The port to check instead.'),
+  },
+  'a mapping with type, interval, timeout, rise, fall, helo, address and port',
+);
+
+const passiveHealth = section(
+  {
+    failures: key(
+      integer(1, 1_000),
+      3,
+      'Failed connects or bad greetings in a row after which a backend is left alone.',
+    ),
+    pause: key(
+      duration('10ms', '1h'),
+      '1s',
+      'For how long, the first time; doubled each time it fails again.',
+    ),
+    maxPause: key(duration('10ms', '24h'), '30s', 'For how long at most.'),
+  },
+  'a mapping with failures, pause and maxPause',
+);
+
+const checkedPassiveHealth = expecting(
+  passiveHealth.check(
+    z.superRefine((value, context) => {
+      if (value.pause > value.maxPause) {
+        refuse(context, ['pause'], `pause is longer than maxPause, expected at most ${value.maxPause}ms`);
+      }
+    }),
+  ),
+  'a mapping with failures, pause and maxPause',
+);
+
+const tls = section(
+  {
+    mode: key(
+      choice('none', 'starttls', 'implicit'),
+      'none',
+      'How TLS with the backends begins, where smtplb speaks it.',
+    ),
+    verify: optionalKey(flag(), 'true', "Whether a backend's certificate must be valid for its name."),
+  },
+  'a mapping with mode and verify',
+);
+
+const checkedTls = expecting(
+  tls.check(
+    z.superRefine((value, context) => {
+      if (value.mode === 'none' && value.verify !== undefined) {
+        refuse(
+          context,
+          ['verify'],
+          'verify has no effect without TLS, expected mode starttls or implicit beside it',
+        );
+      }
+    }),
+  ),
+  'a mapping with mode and verify',
+);
+
+export const poolSchema = section(
+  {
+    name: key(name(), 'default', 'What this pool is called in logs, metrics, commands and listeners.'),
+    balance: key(
+      choice('least-connections', 'round-robin', 'source-hash'),
+      'least-connections',
+      'How a backend is chosen: the least loaded by weight, in turn by weight, or by the address of the client.',
+    ),
+    sticky: optionalKey(
+      section(
+        {
+          by: key(choice('client-address'), 'client-address', 'What is remembered of a client.'),
+          ttl: key(duration('1s', '7d'), '30m', 'For how long after its last session.'),
+        },
+        'a mapping with by and ttl',
+      ),
+      'clients are not remembered',
+      'Sends a client to the backend that served it before.',
+    ),
+    identity: key(
+      choice('none', 'proxy-v1', 'proxy-v2', 'xclient', 'transparent'),
+      'none',
+      'How backends learn the address of the client. With none they see the address of smtplb, and one that trusts it relays for everybody.',
+    ),
+    connect: key(connect, {}, 'Reaching a backend; all of it before the client has seen a byte.'),
+    queue: key(queue, {}, 'Where sessions wait while every backend is at its maxConnections.'),
+    check: key(check, {}, 'Active health checks.'),
+    passiveHealth: key(checkedPassiveHealth, {}, 'What sessions that fail say about a backend.'),
+    slowStart: key(
+      duration('0s', '1h'),
+      '0s',
+      'How long the share of a backend that returns grows until it is full.',
+    ),
+    tls: key(checkedTls, {}, 'TLS towards backends.'),
+    backends: requiredKey(list(backend, 'backends', 1, MAX_BACKENDS), 'Who serves the sessions.'),
+  },
+  'a mapping with backends',
+);

@@ -1,0 +1,51 @@
+/** What a configuration may already say and this version does not do yet. */
+import type { Config, ListenerConfig, PoolConfig } from './config.ts';
+
+export interface Unsupported {
+  /** `pools[0].sticky` */
+  readonly path: string;
+  /** What it is called: "sticky sessions". */
+  readonly feature: string;
+}
+
+/**
+ * Everything that is switched on in `config` and not implemented, in the order of the keys. A program that starts
+ * with any of it would silently do less than it was told, so it does not start.
+ */
+export function unsupported(config: Config): Unsupported[] {
+  const found: Unsupported[] = [];
+  const note = (on: boolean, path: string, feature: string): void => {
+    if (on) found.push({ path, feature });
+  };
+  note(config.admin.token !== undefined, 'admin.token', 'admin verbs');
+  note(config.admin.socket !== undefined, 'admin.socket', 'the admin socket');
+  note(config.cluster.redis !== undefined, 'cluster.redis', 'a cluster over Redis');
+  note(config.shards !== 'auto' && config.shards !== 1, 'shards', 'more than one shard');
+  note(config.transport === 'epoll', 'transport', 'the epoll transport');
+  config.listeners.forEach((listener, at) => {
+    ofListener(listener, `listeners[${at}]`, note);
+  });
+  config.pools.forEach((pool, at) => {
+    ofPool(pool, `pools[${at}]`, note);
+  });
+  return found;
+}
+
+type Note = (on: boolean, path: string, feature: string) => void;
+
+function ofListener({ tls }: ListenerConfig, path: string, note: Note): void {
+  note(tls.mode !== 'passthrough', `${path}.tls.mode`, 'TLS termination');
+}
+
+function ofPool(pool: PoolConfig, path: string, note: Note): void {
+  note(pool.sticky !== undefined, `${path}.sticky`, 'sticky sessions');
+  note(pool.identity === 'xclient', `${path}.identity`, 'XCLIENT');
+  note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
+  note(pool.check.type !== 'none', `${path}.check.type`, 'active health checks');
+  note(pool.slowStartMs > 0, `${path}.slowStart`, 'slow start');
+  note(pool.tls.mode !== 'none', `${path}.tls.mode`, 'TLS towards backends');
+  pool.backends.forEach(({ maxConnections }, at) => {
+    const scope = `${path}.backends[${at}].maxConnections.scope`;
+    note(maxConnections?.scope === 'cluster', scope, 'limits over the cluster');
+  });
+}

@@ -1,0 +1,36 @@
+/** What a configuration may say and an operator should think about twice. */
+import { isIP } from 'node:net';
+import type { Address } from '../core/address.ts';
+import type { Config } from './config.ts';
+
+export interface Warning {
+  /** `pools[0].identity` */
+  readonly path: string;
+  /** A sentence. */
+  readonly text: string;
+}
+
+/**
+ * Pools whose backends cannot tell clients apart, behind listeners that let everybody in: a backend that trusts
+ * the address of its peer then relays mail for all of them. Listeners that only this machine reaches do not count.
+ */
+export function warnings(config: Config): Warning[] {
+  return config.pools.flatMap((pool, at) => {
+    if (pool.identity !== 'none') return [];
+    const open = config.listeners.filter(
+      ({ pool: name, clients, listen }) =>
+        name === pool.name && clients.allow.length === 0 && !listen.every(isLocal),
+    );
+    if (open.length === 0) return [];
+    const names = open.map(({ name }) => name).join(', ');
+    const text =
+      'identity is none: the backends see the address of smtplb instead of the client, and one that trusts it is ' +
+      `an open relay for whoever connects to ${names}; use proxy-v2, or list the clients in clients.allow`;
+    return [{ path: `pools[${at}].identity`, text }];
+  });
+}
+
+function isLocal(address: Address): boolean {
+  if (address.family === 'unix') return true;
+  return isIP(address.host) === 4 ? address.host.startsWith('127.') : address.host === '::1';
+}
