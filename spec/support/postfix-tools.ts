@@ -27,7 +27,10 @@ export interface SourceResult extends Exit {
   readonly messages: number;
 }
 
-/** Runs smtp-source to its end: `needs('smtp-source')`. A failure is in `exitCode` and `stderr`, it does not reject. */
+/**
+ * Runs smtp-source to its end: `needs('smtp-source')`. A failure is in `exitCode` and `stderr`, it does not
+ * reject. A short run may last a second longer than its work: its event loop ticks once a second.
+ */
 export async function smtpSource(owner: Owner, options: SourceOptions): Promise<SourceResult> {
   const exit = await run(owner, 'smtp-source', sourceArguments(options), {
     deadlineMs: options.deadlineMs ?? 60_000,

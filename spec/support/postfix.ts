@@ -1,12 +1,12 @@
 /** Postfix itself as a backend: an instance of its own for each test, nothing shared with the system's. */
-import { chown, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IpAddress } from '../../lib/core/address.ts';
 import { eventually } from './eventually.ts';
 import { freeAddress } from './free-port.ts';
 import type { Owner } from './owner.ts';
 import { run, start } from './processes.ts';
+import { temporaryDirectory } from './temporary-directory.ts';
 
 export interface PostfixOptions {
   /** `smtpd_upstream_proxy_protocol = haproxy`: a PROXY header, version 1 or 2, must open each connection. */
@@ -42,9 +42,8 @@ export interface Postfix {
  */
 export async function startPostfix(owner: Owner, options: PostfixOptions = {}): Promise<Postfix> {
   const { hostName = 'mx.example' } = options;
-  const home = await mkdtemp(join(tmpdir(), 'smtplb-postfix-'));
-  // Before anything can fail. Teardowns run last in, first out: the processes are gone by then.
-  owner.teardown(() => rm(home, { recursive: true, force: true, maxRetries: 3 }));
+  // First of all: it is removed last, when the processes are gone.
+  const home = await temporaryDirectory(owner);
   const address = await freeAddress();
   const config = join(home, 'etc');
   const logFile = join(home, 'maillog');
@@ -54,7 +53,7 @@ export async function startPostfix(owner: Owner, options: PostfixOptions = {}): 
   await mkdir(join(home, 'data'));
   await writeFile(join(config, 'main.cf'), mainCf(home, logFile, hostName, options));
   await writeFile(join(config, 'master.cf'), masterCf(address, options));
-  // Its daemons run as mail_owner and must get through; mkdtemp lets nobody in.
+  // Its daemons run as mail_owner and must get through; the directory lets nobody in.
   const { uid, daemons } = await installation(owner);
   await chown(join(home, 'data'), uid, -1);
   await run(owner, 'chmod', ['0755', home]);

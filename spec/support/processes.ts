@@ -4,6 +4,7 @@ import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { eventually, PATIENCE_MS, within } from './eventually.ts';
+import { lastResort } from './last-resort.ts';
 import { pathOf } from './needs.ts';
 import type { Owner } from './owner.ts';
 
@@ -42,21 +43,9 @@ export interface StartOptions {
   readonly input?: string;
 }
 
-const groups = new Set<number>();
-
-/** A test that is itself ended (time limit, Ctrl-C) takes its programs along. */
-function endAll(): void {
-  for (const pid of groups) signalGroup(pid, 'SIGKILL');
-}
-process.on('exit', endAll);
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.once(signal, () => {
-    endAll();
-    process.kill(process.pid, signal);
-  });
-}
-
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
+  // Group 0 would be our own: a program that was not found has no process.
+  if (pid === 0) return;
   try {
     process.kill(-pid, signal);
   } catch {
@@ -81,13 +70,15 @@ export function start(
     detached: true,
   });
   const { pid = 0 } = child;
-  if (pid > 0) groups.add(pid);
+  const endGroup = () => signalGroup(pid, 'SIGKILL');
+  const callOff = lastResort(endGroup);
   const output = collect(child);
   const exited = ended(child, output);
   child.stdin.on('error', () => {}); // it may end without reading
   child.stdin.end(options.input ?? '');
 
   let hasExited = false;
+  let isStopped = false;
   void exited.then(() => {
     hasExited = true;
   });
@@ -132,12 +123,17 @@ export function start(
       child.kill(signal);
     },
     async stop(graceMs = 5_000) {
-      if (!hasExited) child.kill('SIGTERM');
-      const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), graceMs);
+      if (!hasExited) {
+        child.kill('SIGTERM');
+        child.kill('SIGCONT'); // a test may have stopped it
+      }
+      const timer = setTimeout(endGroup, graceMs);
       const exit = await exited;
       clearTimeout(timer);
       // Whatever it left running in its group goes too.
-      if (groups.delete(pid)) signalGroup(pid, 'SIGKILL');
+      if (!isStopped) endGroup();
+      isStopped = true;
+      callOff();
       return exit;
     },
   };

@@ -92,7 +92,7 @@ export async function startScriptedBackend(
 /** Accepts and closes at once. */
 export const closeAtOnce: Script = connection => connection.destroy();
 
-/** Accepts and resets at once. */
+/** Accepts and resets at once; who connects may see that as a connect that fails with ECONNRESET. */
 export const resetAtOnce: Script = connection => connection.reset();
 
 /** Accepts and never says a word. */

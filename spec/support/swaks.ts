@@ -50,11 +50,12 @@ export async function swaks(owner: Owner, options: SwaksOptions): Promise<SwaksR
   return { ...exit, ...parseTranscript(exit.stdout + exit.stderr) };
 }
 
-/** Reads swaks's transcript by its line marks: ` -> `, `<-  `, `<** `, with `~` for `-` inside TLS, `=== `, `*** `. */
+/** Reads swaks's transcript by its line marks: ` -> `, `<-  `, `<** `, `**> `, with `~` inside TLS, `=== `, `*** `. */
 export function parseTranscript(text: string): Pick<SwaksResult, 'lines' | 'greeting' | 'replies'> {
   const lines: SwaksLine[] = [];
   for (const line of text.split('\n')) {
-    const [, mark = '', rest = ''] = /^( [-~]> | \*> |<[-~] {2}|<[*~]\* |=== |\*\*\* )(.*)$/.exec(line) ?? [];
+    const [, mark = '', rest = ''] =
+      /^( [-~]> |\*[*~]> |<[-~] {2}|<[*~]\* |=== |\*\*\* )(.*)$/.exec(line) ?? [];
     if (mark === '') continue;
     const by = mark.includes('>') ? 'client' : mark.startsWith('<') ? 'backend' : 'hint';
     lines.push({ by, text: rest.trimEnd(), tls: mark.includes('~'), failed: mark.includes('*') });
