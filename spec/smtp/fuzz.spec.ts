@@ -3,9 +3,10 @@ import { HELLO_NAME_OCTETS } from '../../lib/core/limits.ts';
 import { createGreetingGate } from '../../lib/smtp/greeting.ts';
 import { type Random, randomFrom, seedOfRun } from './random.ts';
 import { everywhere, type Inspect, pieces, replay } from './replay.ts';
-import { type Step, TRANSCRIPTS } from './transcripts.ts';
+import type { Step } from './transcript.ts';
+import { TRANSCRIPTS } from './transcripts.ts';
 
-const ROUNDS = 6_000;
+const ROUNDS = 20_000;
 const WORDS = [
   '\r\n',
   '\n',
@@ -67,7 +68,7 @@ t.test('a gate decides the same for every cut of any bytes', async t => {
     if (whole !== cut) broken.push(`${JSON.stringify(text)}: ${whole} became ${cut}`);
   }
   t.strictSame(broken, [], `seed ${seed}`);
-  t.ok(verdicts.size >= 7, `${verdicts.size} kinds of verdict`);
+  t.ok(verdicts.size >= 6, `${verdicts.size} kinds of verdict`);
 });
 
 /** Checks after every chunk; faults are collected, as an assertion for each would take longer than the test. */

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { everywhere, merged, replay } from './replay.ts';
-import { type Outcome, type Step, TRANSCRIPTS } from './transcripts.ts';
+import type { Outcome, Step } from './transcript.ts';
+import { TRANSCRIPTS } from './transcripts.ts';
 
 const whole = () => [];
 

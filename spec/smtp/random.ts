@@ -8,7 +8,8 @@ export interface Random {
 
 /** The seed of this run: SMTPLB_SEED where it is set. */
 export function seedOfRun(): number {
-  const given = Number(process.env['SMTPLB_SEED']);
+  const { SMTPLB_SEED } = process.env;
+  const given = Number(SMTPLB_SEED);
   return Number.isInteger(given) && given > 0 ? given >>> 0 : Date.now() >>> 0;
 }
 

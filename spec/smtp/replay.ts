@@ -1,6 +1,6 @@
 import { capabilityNames } from '../../lib/smtp/capabilities.ts';
 import { createHandshakeObserver, type HandshakeObserver } from '../../lib/smtp/observer.ts';
-import type { Outcome, Step } from './transcripts.ts';
+import type { Outcome, Step } from './transcript.ts';
 
 /** Called behind every chunk, with the chunk's length. */
 export type Inspect = (observer: HandshakeObserver, octets: number) => void;
