@@ -41,7 +41,7 @@ export function formatPath(path: KeyPath): string {
   for (const part of path) {
     if (typeof part === 'number') text += `[${part}]`;
     else if (/^[A-Za-z_][A-Za-z0-9_-]*$/.test(part)) text += text === '' ? part : `.${part}`;
-    else text += `["${shorten(part)}"]`;
+    else text += `["${escapeControls(shorten(part))}"]`;
   }
   return text;
 }

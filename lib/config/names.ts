@@ -21,13 +21,20 @@ export function listenerNames(
   });
 }
 
-/** The candidate that `given` was probably meant to be: at most a third of it mistyped, case aside. */
+/**
+ * The candidate that `given` was probably meant to be, case aside: at most a third of it is mistyped, or one is
+ * the beginning of the other (`warning`, `warn`).
+ */
 export function nearest(given: string, candidates: Iterable<string>): string | undefined {
   if (given.length > 64) return undefined;
+  const typed = given.toLowerCase();
   let best: string | undefined;
-  let bound = Math.max(1, Math.floor(given.length / 3)) + 1;
+  let bound = Math.max(1, Math.floor(typed.length / 3)) + 1;
   for (const candidate of candidates) {
-    const distance = editDistance(given.toLowerCase(), candidate.toLowerCase());
+    const meant = candidate.toLowerCase();
+    const shared = Math.min(typed.length, meant.length);
+    const begins = shared >= 4 && typed.slice(0, shared) === meant.slice(0, shared);
+    const distance = begins ? Math.min(bound - 1, editDistance(typed, meant)) : editDistance(typed, meant);
     if (distance < bound) [best, bound] = [candidate, distance];
   }
   return best;

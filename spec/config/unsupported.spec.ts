@@ -1,0 +1,75 @@
+import t from 'tap';
+import { loadConfigText } from '../../lib/config/load.ts';
+import { unsupported } from '../../lib/config/unsupported.ts';
+import { warnings } from '../../lib/config/warnings.ts';
+
+/** A configuration with these additions. */
+function config(additions: { top?: string; listener?: string; pool?: string; backend?: string }) {
+  const { top = '', listener = '', pool = '', backend = '' } = additions;
+  const yaml =
+    `${top}\nlisteners:\n- { listen: "127.0.0.1:0", pool: mx, ${listener} }\n` +
+    `pools:\n- { name: mx, ${pool} backends: [{ address: "10.0.0.1:25", ${backend} }] }\n`;
+  const loaded = loadConfigText(yaml, 'f', {});
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults));
+  return loaded.config;
+}
+
+t.test('each of what is not there yet is named when it is switched on', async t => {
+  const certificates = 'certificates: [{ cert: a, key: b }]';
+  const cases: [Parameters<typeof config>[0], string][] = [
+    [{ top: 'cluster: { redis: { cluster: ["a.test:1"] } }' }, 'cluster.redis'],
+    [{ top: 'cluster: { redis: { sentinels: ["a.test:1"], master: m } }' }, 'cluster.redis'],
+    [{ top: 'admin: { token: x }' }, 'admin.token'],
+    [{ top: 'admin: { socket: /run/x }' }, 'admin.socket'],
+    [{ top: 'transport: epoll' }, 'transport'],
+    [{ top: 'shards: 2' }, 'shards'],
+    [{ listener: `tls: { mode: starttls, ${certificates} }` }, 'listeners[0].tls.mode'],
+    [{ listener: `tls: { mode: implicit, ${certificates} }` }, 'listeners[0].tls.mode'],
+    [{ pool: 'tls: { mode: starttls },' }, 'pools[0].tls.mode'],
+    [{ pool: 'tls: { mode: implicit, verify: false },' }, 'pools[0].tls.mode'],
+    [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
+    [{ pool: 'check: { type: tcp },' }, 'pools[0].check.type'],
+    [{ pool: 'slowStart: 1ms,' }, 'pools[0].slowStart'],
+    [{ pool: 'identity: xclient,' }, 'pools[0].identity'],
+    [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
+    [
+      { backend: 'maxConnections: { count: 5, scope: cluster }' },
+      'pools[0].backends[0].maxConnections.scope',
+    ],
+  ];
+  for (const [additions, path] of cases) {
+    t.match(unsupported(config(additions)), [{ path, feature: /\w/ }], path);
+    t.equal(unsupported(config(additions)).length, 1, 'and nothing else');
+  }
+});
+
+t.test('what is switched off, or left to choose, is fine', async t => {
+  const fine = config({
+    top: 'shards: auto\ntransport: auto\ncluster: { name: edge }\nadmin: { listen: off }',
+    listener: 'tls: { mode: passthrough }',
+    pool: 'check: { type: none, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
+    backend: 'maxConnections: { count: 5, scope: instance }',
+  });
+  t.same(unsupported(fine), []);
+  t.equal(fine.admin.listen, undefined, 'off means no listener');
+});
+
+t.test('who may become an open relay is warned', async t => {
+  const open = 'name: open, listen: "0.0.0.0:25"';
+  const yaml = (listener: string, pool = '') =>
+    `listeners: [{ ${listener}, pool: mx }]\npools: [{ name: mx, ${pool} backends: [{ address: "a.test:25" }] }]\n`;
+  const texts = (text: string) => {
+    const loaded = loadConfigText(text, 'f', {});
+    return loaded.ok ? warnings(loaded.config) : undefined;
+  };
+  t.match(texts(yaml(open)), [{ path: 'pools[0].identity', text: /open relay .* open;/ }]);
+  t.same(texts(yaml(open, 'identity: proxy-v2,')), []);
+  t.same(texts(yaml(`${open}, clients: { allow: [10.0.0.0/8] }`)), []);
+  t.equal(
+    texts(yaml(`${open}, clients: { deny: [10.0.0.0/8] }`))?.length,
+    1,
+    'a list of some who may not is no help',
+  );
+  for (const local of ['127.0.0.1:25', '[::1]:25', 'unix:/run/mx'])
+    t.same(texts(yaml(`listen: "${local}"`)), []);
+});
