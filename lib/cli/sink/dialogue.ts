@@ -62,6 +62,12 @@ export function sinkGreeting(hostName: string): string {
   return `220 ${hostName} ESMTP smtplb sink\r\n`;
 }
 
+/** RFC 5321 section 4.1.1.1: the host name, then a capability a line. */
+function ehloReply(hostName: string): string {
+  const last = CAPABILITIES.length;
+  return [hostName, ...CAPABILITIES].map((line, at) => `250${at === last ? ' ' : '-'}${line}\r\n`).join('');
+}
+
 /** A dialogue that has just sent its greeting. It adds to `tally`, which many dialogues share. */
 export function createDialogue(hostName: string, tally: SinkTally): Dialogue {
   let mode: 'command' | 'data' | 'chunk' = 'command';
@@ -75,9 +81,6 @@ export function createDialogue(hostName: string, tally: SinkTally): Dialogue {
   let chunkReply = '';
   let finished = false;
   const dots = createDotScanner();
-  const helloReply = `250-${hostName}\r\n${CAPABILITIES.map(
-    (capability, at) => `250${at === CAPABILITIES.length - 1 ? ' ' : '-'}${capability}\r\n`,
-  ).join('')}`;
 
   function reset(): void {
     hasSender = false;
@@ -98,7 +101,7 @@ export function createDialogue(hostName: string, tally: SinkTally): Dialogue {
     if (rest === '') return BAD_SYNTAX;
     reset();
     lmtp = verb === 'LHLO';
-    return verb === 'HELO' ? `250 ${hostName}\r\n` : helloReply;
+    return verb === 'HELO' ? `250 ${hostName}\r\n` : ehloReply(hostName);
   }
 
   function mail(rest: string): string {
