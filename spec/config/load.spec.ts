@@ -7,7 +7,11 @@ import { formatFault } from '../../lib/config/faults.ts';
 import type { Loaded } from '../../lib/config/load.ts';
 import { loadConfigFile, loadConfigText } from '../../lib/config/load.ts';
 import { CONFIG_FILE_OCTETS, MAX_BACKENDS } from '../../lib/core/limits.ts';
-import { badConfigs } from './bad-configs.ts';
+import { badFiles } from './bad-files.ts';
+import { badListeners } from './bad-listeners.ts';
+import { badPools } from './bad-pools.ts';
+
+const badConfigs = [...badFiles, ...badListeners, ...badPools];
 
 function faultsOf(loaded: Loaded): readonly ConfigFault[] {
   return loaded.ok ? [] : loaded.faults;
