@@ -39,6 +39,8 @@ t.test('version 1 says UNKNOWN where it cannot say who', async t => {
 t.test('version 1 never takes more than 107 octets, nor a zone, however an address was written', async t => {
   const zoned = { family: 'ipv6', host: 'fe80::1%a-long-interface-name-of-somebody', port: 65535 } as const;
   t.equal(line({ source: zoned, destination: zoned }), 'PROXY TCP6 fe80::1 fe80::1 65535 65535\r\n');
+  const eth0 = { family: 'ipv6', host: 'fe80::1%eth0', port: 1 } as const;
+  t.equal(line({ source: eth0, destination: eth0 }), 'PROXY TCP6 fe80::1 fe80::1 1 1\r\n');
   const host = 'ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255';
   const dotted = { family: 'ipv6', host, port: 65535 } as const;
   const longest = encodeProxyV1({ source: dotted, destination: dotted });
