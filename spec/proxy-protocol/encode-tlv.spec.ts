@@ -9,11 +9,11 @@ const ends = { source: ip('192.0.2.1', 0x1234), destination: ip('198.51.100.2', 
 function encode(options: ProxyTlvOptions): Buffer {
   return Buffer.from(encodeProxyV2({ command: 'proxy', ...ends, ...options }));
 }
-/** What stands behind the address block. */
+/** What stands behind the address block, up to where the length field says the header ends. */
 function tlvs(options: ProxyTlvOptions): string {
   const out = encode(options);
-  t.equal(out.readUInt16BE(14), out.length - 16, 'the length field is true');
-  return out.toString('hex', 28);
+  const end = 16 + out.readUInt16BE(14);
+  return end === out.length ? out.toString('hex', 28) : `${out.length} octets that say they are ${end}`;
 }
 
 t.test('octets of each TLV', async t => {
