@@ -2,6 +2,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 
 /** How long a child has to end when asked, before it is made to. */
 const STOP_MS = 3_000;
+/** How long a program may take that is run to its end: one that hangs must not hang us. */
+const RUN_MS = 600_000;
 /** How long a failure waits for the death that may have caused it. */
 const EXPLAIN_MS = 300;
 /** Characters of a child's stderr that are kept for the report of its end. */
@@ -17,8 +19,8 @@ export interface Child {
 /** All processes of one run: none outlives it, and none dies unnoticed. */
 export interface Children {
   /** Starts a program that is to run until stopped. If it ends before, `failed` rejects with its stderr. */
-  start(program: string, args: readonly string[], options?: { readonly cwd?: string }): Child;
-  /** Runs a program to its end. Rejects with its stderr where its exit status is not 0. */
+  start(program: string, args: readonly string[]): Child;
+  /** Runs a program to its end. Rejects with its stderr where its exit status is not 0, or after ten minutes. */
   run(program: string, args: readonly string[]): Promise<void>;
   /** Settles as `work` does, or rejects as soon as a started program has died. */
   guard<T>(work: Promise<T>): Promise<T>;
@@ -37,16 +39,11 @@ export function createChildren(): Children {
   // Whoever waits on a guard hears of it; without one there is nobody to tell.
   failed.catch(() => {});
 
-  function launch(program: string, args: readonly string[], cwd?: string) {
+  function launch(program: string, args: readonly string[]) {
     // In a process group of its own: Ctrl-C reaches us alone, and its own children can be ended with it.
-    const stdio = ['ignore', 'ignore', 'pipe'] as const;
-    const child = spawn(program, args, {
-      detached: true,
-      stdio: [...stdio],
-      ...(cwd === undefined ? {} : { cwd }),
-    });
+    const child = spawn(program, args, { detached: true, stdio: ['ignore', 'ignore', 'pipe'] });
     let stderr = '';
-    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
       stderr = (stderr + text).slice(-STDERR_CHARS);
     });
     const ended = new Promise<string | undefined>(resolve => {
@@ -59,8 +56,8 @@ export function createChildren(): Children {
     return { child, ended };
   }
 
-  function start(program: string, args: readonly string[], options: { readonly cwd?: string } = {}): Child {
-    const { child, ended } = launch(program, args, options.cwd);
+  function start(program: string, args: readonly string[]): Child {
+    const { child, ended } = launch(program, args);
     let stopping = false;
     const gone = ended.then(fault => {
       running.delete(child);
@@ -81,7 +78,9 @@ export function createChildren(): Children {
   async function run(program: string, args: readonly string[]): Promise<void> {
     const { child, ended } = launch(program, args);
     running.set(child, { pid: child.pid ?? 0, stop: async () => void child.kill('SIGKILL') });
+    const deadline = setTimeout(() => killGroup(child), RUN_MS);
     const fault = await ended;
+    clearTimeout(deadline);
     running.delete(child);
     if (fault !== undefined) throw new Error(`${program} ${args.join(' ')}: ${fault}`);
   }

@@ -16,7 +16,7 @@ export interface Environment {
   readonly memoryMiB: number;
   readonly load: string;
   readonly backends: string;
-  /** Postfix's version, where it plays load and backends. */
+  /** The version of Postfix, whose smtp-source and smtp-sink may be load and backends. */
   readonly postfix: string | undefined;
   /** 0 to 1: how much of the machine was busy, or taken by its host, in a second in which we did nothing. */
   readonly busyAtRest: number;

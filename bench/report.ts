@@ -30,7 +30,7 @@ export function asText(report: Report): string {
   const { environment: env } = report;
   const lines = [
     `smtplb ${env.version}, Node ${env.node}, ${env.kernel}, ${env.cores} cores, ${env.processor}`,
-    `load ${env.load}, backends ${env.backends}${env.postfix === undefined ? '' : ` ${env.postfix}`}`,
+    `load ${env.load}, backends ${env.backends}${env.postfix === undefined ? '' : `; Postfix ${env.postfix}`}`,
     ...[...report.subjects].map(([name, says]) => `  ${name.padEnd(16)}${says}`),
     ...report.missing.map(name => `  ${name.padEnd(16)}left out: not installed`),
     '',
@@ -86,7 +86,7 @@ function notes(report: Report): readonly string[] {
   const stolen = Math.max(0, ...report.outcomes.map(outcome => outcome.stolen));
   const compared = report.subjects.has(BASE);
   return [
-    `${report.rounds} rounds, there and back through all subjects. Figures are medians of the rounds.`,
+    `Rounds: ${report.rounds}, each there and back through all subjects. Figures are medians of the rounds.`,
     compared
       ? `Beside them the ratio to ${BASE} of the same round: median (smallest..largest). That range is the noise.`
       : `No ratios: ${BASE} was not measured.`,

@@ -22,7 +22,10 @@ export function smtplbCommand(): Command {
   const built = existsSync(BUILT) ? statSync(BUILT).mtimeMs : undefined;
   if (built !== undefined && newest() <= built) return { args: [BUILT], says: 'as built' };
   const why = built === undefined ? 'not built' : 'a source is newer than dist';
-  return { args: ['--import', 'tsx', join(ROOT, 'bin/smtplb.ts')], says: `from source through tsx: ${why}` };
+  return {
+    args: ['--import', import.meta.resolve('tsx'), join(ROOT, 'bin/smtplb.ts')],
+    says: `from source through tsx: ${why}`,
+  };
 }
 
 /** When a source was last written, in milliseconds of the epoch. */
