@@ -68,7 +68,9 @@ export function parseAddress(text: string): Address | undefined {
     return path.startsWith('/') ? { family: 'unix', path } : undefined;
   }
   const parts = parseHostPort(text);
-  return parts === undefined ? undefined : ipAddress(parts.host, parts.port);
+  if (parts === undefined || (!isIPv4(parts.host) && !isIPv6(parts.host))) return undefined;
+  // What people write has many forms; kernels and this program compare the shortest one.
+  return ipAddress(ipFromBytes(ipBytes(parts.host)), parts.port);
 }
 
 /** The 4 or 16 bytes of a literal IP address, in network order. Throws TypeError for anything else. */
@@ -79,8 +81,8 @@ export function ipBytes(host: string): Uint8Array {
   const [head = '', tail] = withoutDottedQuad(host.split('%')[0] ?? '').split('::');
   const first = head === '' ? [] : head.split(':');
   const last = tail === undefined || tail === '' ? [] : tail.split(':');
-  first.forEach((group, at) => writeGroup(bytes, at, group));
-  last.forEach((group, at) => writeGroup(bytes, 8 - last.length + at, group));
+  for (const [at, group] of first.entries()) writeGroup(bytes, at, group);
+  for (const [at, group] of last.entries()) writeGroup(bytes, 8 - last.length + at, group);
   return bytes;
 }
 
@@ -102,7 +104,8 @@ function writeGroup(bytes: Uint8Array, group: number, hex: string): void {
 export function ipFromBytes(bytes: Uint8Array): string {
   if (bytes.length === 4) return bytes.join('.');
   const groups: string[] = [];
-  for (let at = 0; at < 16; at += 2) groups.push((((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16));
+  for (let at = 0; at < 16; at += 2)
+    groups.push((((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0)).toString(16));
   const text = compress(groups);
   const mapped = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(text);
   return mapped === null ? text : bytes.subarray(12).join('.');

@@ -1,5 +1,5 @@
 /** Postfix itself as a backend: an instance of its own for each test, nothing shared with the system's. */
-import { chown, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { IpAddress } from '../../lib/core/address.ts';
 import { eventually } from './eventually.ts';
@@ -38,7 +38,7 @@ export interface Postfix {
 
 /**
  * Starts an instance that takes mail for everyone from 127.0.0.0/8 and, with PROXY, from anyone, and discards
- * it. Resolves when it accepts. Needs root and Debian's package: `needsRoot('postfix')`. About a second.
+ * it. Resolves when it accepts. Needs root and Debian's package: `needsRoot('postfix')`. Under a second.
  */
 export async function startPostfix(owner: Owner, options: PostfixOptions = {}): Promise<Postfix> {
   const { hostName = 'mx.example' } = options;
@@ -48,18 +48,17 @@ export async function startPostfix(owner: Owner, options: PostfixOptions = {}): 
   const config = join(home, 'etc');
   const logFile = join(home, 'maillog');
 
+  const { mailOwner, dropGroup, daemons } = await installation(owner);
+  // Its daemons run as mail_owner and must get through; the directory lets nobody in.
+  await chmod(home, 0o755);
   await mkdir(config);
-  await mkdir(join(home, 'queue'));
-  await mkdir(join(home, 'data'));
   await writeFile(join(config, 'main.cf'), mainCf(home, logFile, hostName, options));
   await writeFile(join(config, 'master.cf'), masterCf(address, options));
-  // Its daemons run as mail_owner and must get through; the directory lets nobody in.
-  const { uid, daemons } = await installation(owner);
-  await chown(join(home, 'data'), uid, -1);
-  await run(owner, 'chmod', ['0755', home]);
-
-  const check = await run(owner, 'postfix', ['-c', config, 'check']);
-  if (check.exitCode !== 0) throw new Error(`postfix check: ${check.stderr}${check.stdout}`);
+  // Postfix waits until a file is some seconds old, lest someone is still writing it.
+  const minuteAgo = Date.now() / 1_000 - 60;
+  for (const file of ['main.cf', 'master.cf']) await utimes(join(config, file), minuteAgo, minuteAgo);
+  await makeDirectory(join(home, 'data'), 0o700, mailOwner);
+  await makeQueue(join(home, 'queue'), mailOwner, dropGroup);
 
   // Not `postfix start-fg`: that leaves a shell between us and master, and no signal gets through it.
   const master = start(owner, join(daemons, 'master'), ['-c', config, '-s'], {
@@ -98,12 +97,37 @@ export async function startPostfix(owner: Owner, options: PostfixOptions = {}): 
   return postfix;
 }
 
-/** The user id of mail_owner, and where Postfix keeps its daemons. */
-async function installation(owner: Owner): Promise<{ uid: number; daemons: string }> {
-  const settings = await run(owner, 'postconf', ['-dh', 'mail_owner', 'daemon_directory']);
-  const [mailOwner = 'postfix', daemons = '/usr/lib/postfix/sbin'] = settings.stdout.trim().split('\n');
-  const id = await run(owner, 'id', ['-u', mailOwner]);
-  return { uid: Number(id.stdout), daemons };
+interface Installation {
+  /** User and group ids. */
+  readonly mailOwner: number;
+  readonly dropGroup: number;
+  /** Where master and the others are. */
+  readonly daemons: string;
+}
+
+async function installation(owner: Owner): Promise<Installation> {
+  const settings = await run(owner, 'postconf', ['-dh', 'mail_owner', 'setgid_group', 'daemon_directory']);
+  const [mailOwner = '', dropGroup = '', daemons = ''] = settings.stdout.trim().split('\n');
+  const user = await run(owner, 'getent', ['passwd', mailOwner]);
+  const group = await run(owner, 'getent', ['group', dropGroup]);
+  const idIn = ({ stdout }: { stdout: string }) => Number(stdout.split(':')[2]);
+  return { mailOwner: idIn(user), dropGroup: idIn(group), daemons };
+}
+
+/** The directories and modes of Postfix's own postfix-files, which `postfix check` makes with a swarm of shells. */
+async function makeQueue(queue: string, mailOwner: number, dropGroup: number): Promise<void> {
+  await makeDirectory(queue, 0o755, 0);
+  await makeDirectory(join(queue, 'pid'), 0o755, 0);
+  await makeDirectory(join(queue, 'maildrop'), 0o730, mailOwner, dropGroup);
+  await makeDirectory(join(queue, 'public'), 0o710, mailOwner, dropGroup);
+  const own = ['active', 'bounce', 'corrupt', 'defer', 'deferred', 'flush', 'hold', 'incoming', 'private'];
+  for (const name of [...own, 'saved', 'trace']) await makeDirectory(join(queue, name), 0o700, mailOwner);
+}
+
+async function makeDirectory(path: string, mode: number, user: number, group = 0): Promise<void> {
+  await mkdir(path);
+  await chown(path, user, group);
+  await chmod(path, mode); // mkdir's mode is cut by the umask
 }
 
 function mainCf(home: string, logFile: string, hostName: string, options: PostfixOptions): string {

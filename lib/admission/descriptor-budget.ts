@@ -1,0 +1,59 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { type Board, giveBack, take } from '../core/board.ts';
+import { RESERVED_DESCRIPTORS } from '../core/limits.ts';
+
+/** A session's own: the client's socket, and the backend's that it will need. */
+const SESSION_DESCRIPTORS = 2;
+
+/**
+ * Keeps the process from ever running out of file descriptors, because by then it is too late to say so: at EMFILE
+ * Node accepts and closes connections in silence. Sessions take their descriptors from a budget that ends well before
+ * the limit; beyond it a client is accepted on one of the reserved descriptors, hears 421, and leaves.
+ */
+export interface DescriptorBudget {
+  /** Takes a session's descriptors; false where the budget is spent. */
+  enter(): boolean;
+  leave(): void;
+  /** Takes a descriptor of the reserve, for a refused client that is given time to read; false: close at once. */
+  linger(): boolean;
+  lingered(): void;
+}
+
+/** `descriptors` is what sessions of all shards may use together, from `sessionDescriptors`. */
+export function createDescriptorBudget(board: Board, descriptors: number): DescriptorBudget {
+  let lingering = 0;
+  return {
+    enter: () => take(board.descriptors, 0, descriptors, SESSION_DESCRIPTORS),
+    leave: () => giveBack(board.descriptors, 0, SESSION_DESCRIPTORS),
+    linger() {
+      // Half of the reserve may wait; the other half is for those that are told and closed within one callback.
+      if (lingering >= RESERVED_DESCRIPTORS / 2) return false;
+      lingering++;
+      return true;
+    },
+    lingered() {
+      lingering--;
+    },
+  };
+}
+
+/**
+ * Descriptors that sessions may use: the process's limit, less those open now, less `others` (what the control plane
+ * may still open), less the reserve. Infinity where the system does not tell; zero or less where the limit is too
+ * small to serve anybody.
+ */
+export function sessionDescriptors(others: number): number {
+  const limits = attempt(() => readFileSync('/proc/self/limits', 'latin1'));
+  const open = attempt(() => readdirSync('/proc/self/fd').length);
+  const soft = /^Max open files\s+(\d+)/m.exec(limits ?? '')?.[1];
+  if (soft === undefined || open === undefined) return Number.POSITIVE_INFINITY;
+  return Number(soft) - open - others - RESERVED_DESCRIPTORS;
+}
+
+function attempt<T>(read: () => T): T | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined; // not Linux
+  }
+}

@@ -1,0 +1,139 @@
+import { giveBack, take } from '../core/board.ts';
+import { FAULTS, type FaultCode } from '../core/fault.ts';
+import type { ShardStats } from '../core/shard-stats.ts';
+import { recordFailure, recordSuccess } from '../pool/passive-health.ts';
+import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
+import {
+  type Algorithm,
+  type BalancerView,
+  choose,
+  type NoBackend,
+  type SelectRequest,
+} from './candidates.ts';
+import { leastConnections } from './least-connections.ts';
+import { roundRobin } from './round-robin.ts';
+import { sourceHash } from './source-hash.ts';
+
+/** A session in the queue. Offered a backend whose slot is taken for it, or told that none serves any more. */
+export interface Waiter extends SelectRequest {
+  onOffer(outcome: BackendSnapshot | 'none'): void;
+}
+
+/** What the control plane is told when passive health changes its mind. */
+export interface BackendEvent {
+  readonly pool: string;
+  readonly backend: string;
+  readonly event: 'ejected' | 'returned';
+  /** Why it was ejected, and for how long. */
+  readonly fault?: FaultCode;
+  readonly pauseMs?: number;
+}
+
+export interface BalancerOptions extends BalancerView {
+  readonly stats: ShardStats;
+  readonly onBackendEvent: (event: BackendEvent) => void;
+}
+
+/**
+ * One pool as one shard sees it: answers which backend a session gets, holds the queue of those that wait, and
+ * keeps passive health. Every backend it hands out has had a slot taken, which `release` gives back.
+ */
+export class Balancer {
+  #pool: PoolSnapshot;
+  #algorithm: Algorithm;
+  readonly #options: BalancerOptions;
+  readonly #queue = new Set<Waiter>();
+
+  constructor(pool: PoolSnapshot, options: BalancerOptions) {
+    this.#pool = pool;
+    this.#options = options;
+    this.#algorithm = algorithmOf(pool, options);
+  }
+
+  get pool(): PoolSnapshot {
+    return this.#pool;
+  }
+
+  /** Sessions of this shard that wait. */
+  get waiting(): number {
+    return this.#queue.size;
+  }
+
+  /** A new snapshot of the same pool. Sessions keep the backends they have; who waits is looked at again. */
+  update(pool: PoolSnapshot): void {
+    if (pool.balance !== this.#pool.balance) this.#algorithm = algorithmOf(pool, this.#options);
+    this.#pool = pool;
+    this.serveQueue();
+  }
+
+  /** A backend with its slot taken, or why there is none. Nobody overtakes those who wait. */
+  select(request: SelectRequest): BackendSnapshot | NoBackend {
+    if (this.#queue.size > 0) return 'full';
+    return this.#choose(request);
+  }
+
+  /** Joins the queue; false where it is full. The offer comes later, never within this call. */
+  wait(waiter: Waiter): boolean {
+    if (!take(this.#options.board.poolQueued, this.#pool.row, this.#pool.queue.size)) return false;
+    this.#queue.add(waiter);
+    return true;
+  }
+
+  /** Leaves the queue; nothing happens where the waiter is not in it. */
+  leave(waiter: Waiter): void {
+    if (this.#queue.delete(waiter)) giveBack(this.#options.board.poolQueued, this.#pool.row);
+  }
+
+  /** Gives a slot back and serves who waits for one. */
+  release(backend: BackendSnapshot): void {
+    giveBack(this.#options.board.backendSlots, backend.row);
+    if (this.#queue.size > 0) this.serveQueue();
+  }
+
+  /** Offers backends to the queue, first come first served, while there are any. Called once a tick, too. */
+  serveQueue(): void {
+    for (const waiter of this.#queue) {
+      const outcome = this.#choose(waiter);
+      if (outcome === 'full') return;
+      this.leave(waiter);
+      waiter.onOffer(outcome);
+    }
+  }
+
+  /** The backend greeted. */
+  succeeded(backend: BackendSnapshot): void {
+    if (recordSuccess(this.#options.board, backend.row)) this.#tell(backend, { event: 'returned' });
+  }
+
+  /** The backend, given out at `pickedAtMs`, failed a session before it was committed to. */
+  failed(backend: BackendSnapshot, fault: FaultCode, pickedAtMs: number): void {
+    const { board, stats, now } = this.#options;
+    stats.backends.add(backend.row, fault);
+    if (!FAULTS[fault].blamesBackend) return;
+    const pauseMs = recordFailure(board, backend.row, pickedAtMs, now(), this.#pool.passiveHealth);
+    if (pauseMs === 0) return;
+    stats.backends.add(backend.row, 'ejections');
+    this.#tell(backend, { event: 'ejected', fault, pauseMs });
+  }
+
+  #choose(request: SelectRequest): BackendSnapshot | NoBackend {
+    const outcome = choose(this.#pool, request, this.#options, this.#algorithm);
+    if (typeof outcome === 'object') this.#options.stats.backends.add(outcome.row, 'picks');
+    return outcome;
+  }
+
+  #tell(backend: BackendSnapshot, event: Omit<BackendEvent, 'pool' | 'backend'>): void {
+    this.#options.onBackendEvent({ pool: this.#pool.name, backend: backend.name, ...event });
+  }
+}
+
+function algorithmOf(pool: PoolSnapshot, view: BalancerView): Algorithm {
+  switch (pool.balance) {
+    case 'least-connections':
+      return leastConnections(view);
+    case 'round-robin':
+      return roundRobin();
+    case 'source-hash':
+      return sourceHash();
+  }
+}

@@ -1,0 +1,83 @@
+import { type Board, take } from '../core/board.ts';
+import type { MonotonicMs } from '../core/clock.ts';
+import { beginTrial, standing } from '../pool/passive-health.ts';
+import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
+
+/** `full`: backends would serve, but none has a free slot. `none`: no backend would serve at all. */
+export type NoBackend = 'full' | 'none';
+
+/** What a balancing algorithm needs to see of the world. */
+export interface BalancerView {
+  readonly board: Board;
+  readonly now: MonotonicMs;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** A session's question: who it is, and which rows it has tried in vain. */
+export interface SelectRequest {
+  /** The client's address; what source-hash hashes. */
+  readonly client: string;
+  readonly triedRows: readonly number[];
+}
+
+/** One of the candidates; they are never empty. */
+export type Algorithm = (candidates: readonly BackendSnapshot[], request: SelectRequest) => BackendSnapshot;
+
+/** Healthy, ready, not ejected, not tried by this session. */
+function serves(
+  backend: BackendSnapshot,
+  request: SelectRequest,
+  view: BalancerView,
+  nowMs: number,
+): boolean {
+  return (
+    backend.health === 'up' &&
+    backend.admin === 'ready' &&
+    !request.triedRows.includes(backend.row) &&
+    standing(view.board, backend.row, nowMs) !== 'ejected'
+  );
+}
+
+/**
+ * Lets `algorithm` choose among the pool's eligible backends, primaries before backups, and takes the slot of the
+ * chosen one. Between reading the counts and taking the slot another shard may take the last one; then it chooses
+ * again from what is left.
+ */
+export function choose(
+  pool: PoolSnapshot,
+  request: SelectRequest,
+  view: BalancerView,
+  algorithm: Algorithm,
+): BackendSnapshot | NoBackend {
+  const nowMs = view.now();
+  const { backendSlots } = view.board;
+  let outcome: NoBackend = 'none';
+  for (const backup of [false, true]) {
+    const serving = pool.backends.filter(b => b.backup === backup && serves(b, request, view, nowMs));
+    if (serving.length > 0) outcome = 'full';
+    for (;;) {
+      const candidates = serving.filter(b => Atomics.load(backendSlots, b.row) < b.maxConnections);
+      if (candidates.length === 0) break;
+      const chosen = dueForTrial(candidates, view, nowMs) ?? algorithm(candidates, request);
+      if (!take(backendSlots, chosen.row, chosen.maxConnections)) continue;
+      if (standing(view.board, chosen.row, nowMs) === 'due') {
+        beginTrial(view.board, chosen.row, nowMs, pool.passiveHealth);
+      }
+      return chosen;
+    }
+  }
+  return outcome;
+}
+
+/**
+ * A backend whose pause is over is tried by the next session, whatever the algorithm would say: only so does a hash
+ * or a loaded pool learn that it is back. The session loses nothing, it has attempts left for the others.
+ */
+function dueForTrial(
+  candidates: readonly BackendSnapshot[],
+  view: BalancerView,
+  nowMs: number,
+): BackendSnapshot | undefined {
+  return candidates.find(b => standing(view.board, b.row, nowMs) === 'due');
+}

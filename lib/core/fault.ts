@@ -1,0 +1,43 @@
+/**
+ * What can go wrong with one connection to a backend, as values. A fault says whose it is, whether another backend
+ * may be tried (only ever before the choice is committed), and whether it counts against the backend.
+ */
+export interface Fault {
+  readonly source: 'backend' | 'internal';
+  readonly retryable: boolean;
+  /** Whether passive health counts it: a fault of our own machine says nothing about the backend. */
+  readonly blamesBackend: boolean;
+}
+
+const backend = { source: 'backend', retryable: true, blamesBackend: true } as const;
+const ours = { source: 'internal', retryable: true, blamesBackend: false } as const;
+
+/** Every way in which a backend fails to become a session's backend. The keys are metric label values. */
+export const FAULTS = {
+  /** It answered the SYN with RST: nothing listens there. */
+  refused: backend,
+  /** No route, host or network down, or an ICMP error came back. */
+  unreachable: backend,
+  /** `connect.timeout` passed without an answer to the SYN. */
+  'connect-timeout': backend,
+  /** Connected, then silent for `connect.greetingTimeout`. */
+  'greeting-timeout': backend,
+  /** Connected, then closed before a whole greeting line. */
+  'closed-early': backend,
+  /** Connected, then reset before a whole greeting line. */
+  'reset-early': backend,
+  /** What it sent is no SMTP greeting (RFC 5321 section 4.2). */
+  'bad-greeting': backend,
+  /** A 4xx or 5xx greeting that `connect.retryOnGreeting` names; may be about the client, so nobody's fault. */
+  'busy-greeting': { source: 'backend', retryable: true, blamesBackend: false },
+  /** No local port or address left for this backend (EADDRNOTAVAIL). */
+  'no-ports': ours,
+  /** This process or machine has no descriptor left (EMFILE, ENFILE); another backend would not help. */
+  'no-descriptors': { source: 'internal', retryable: false, blamesBackend: false },
+  /** Any other refusal of the operating system, such as a local firewall. */
+  failed: ours,
+} as const satisfies Record<string, Fault>;
+
+export type FaultCode = keyof typeof FAULTS;
+
+export const FAULT_CODES = Object.keys(FAULTS) as readonly FaultCode[];

@@ -1,0 +1,93 @@
+import {
+  type CounterTable,
+  type HistogramTable,
+  openCounterTable,
+  openHistogramTable,
+  openRegion,
+  type Region,
+} from './counters.ts';
+import { FAULT_CODES, type FaultCode } from './fault.ts';
+import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './limits.ts';
+import { CAUSE_NAMES, type Cause, PHASE_NAMES, type Phase } from './termination.ts';
+
+/** `normal/relaying` and so on: one counter for each way to end. */
+export type TerminationColumn = `${Cause}/${Phase}`;
+
+export const terminationColumn = (cause: Cause, phase: Phase): TerminationColumn => `${cause}/${phase}`;
+
+const TERMINATION_COLUMNS = CAUSE_NAMES.flatMap(cause =>
+  PHASE_NAMES.map(phase => terminationColumn(cause, phase)),
+);
+
+export type ListenerColumn =
+  | TerminationColumn
+  | 'accepted'
+  | 'bytesFromClients'
+  | 'bytesFromBackends'
+  | 'starttlsOffered'
+  | 'starttlsUsed';
+
+export type BackendColumn = 'picks' | 'ejections' | FaultCode;
+export type PoolColumn = `retry/${FaultCode}`;
+
+const LISTENER_COLUMNS: readonly ListenerColumn[] = [
+  'accepted',
+  'bytesFromClients',
+  'bytesFromBackends',
+  'starttlsOffered',
+  'starttlsUsed',
+  ...TERMINATION_COLUMNS,
+];
+const BACKEND_COLUMNS: readonly BackendColumn[] = ['picks', 'ejections', ...FAULT_CODES];
+const POOL_COLUMNS: readonly PoolColumn[] = FAULT_CODES.map(code => `retry/${code}` as const);
+
+/** Seconds. From a loopback connect to the longest pause a mail peer may make (RFC 5321 section 4.5.3.2). */
+const LATENCY_BOUNDS = [
+  0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+] as const;
+const DURATION_BOUNDS = [
+  0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600,
+] as const;
+
+const LAG_BOUNDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1] as const;
+
+/** What one shard counts. Monotonic; read by the scrape, summed over the shards. */
+export interface ShardStats {
+  readonly memory: SharedArrayBuffer;
+  readonly listeners: CounterTable<ListenerColumn>;
+  readonly pools: CounterTable<PoolColumn>;
+  readonly backends: CounterTable<BackendColumn>;
+  /** Seconds from dialling to connected, by pool. */
+  readonly connectSeconds: HistogramTable;
+  /** Seconds from connected to the first greeting line, by pool. */
+  readonly greetingSeconds: HistogramTable;
+  /** Seconds spent in the queue, by pool; only sessions that had to wait. */
+  readonly queueSeconds: HistogramTable;
+  /** Seconds from accept to close, by listener. */
+  readonly sessionSeconds: HistogramTable;
+  /** Seconds by which the shard's clock ticked too late, in row 0: how long its loop was busy elsewhere. */
+  readonly loopLagSeconds: HistogramTable;
+}
+
+function layOut(region: Region): Omit<ShardStats, 'memory'> {
+  return {
+    listeners: openCounterTable(region, MAX_LISTENERS, LISTENER_COLUMNS),
+    pools: openCounterTable(region, MAX_POOLS, POOL_COLUMNS),
+    backends: openCounterTable(region, MAX_BACKENDS, BACKEND_COLUMNS),
+    connectSeconds: openHistogramTable(region, MAX_POOLS, LATENCY_BOUNDS),
+    greetingSeconds: openHistogramTable(region, MAX_POOLS, LATENCY_BOUNDS),
+    queueSeconds: openHistogramTable(region, MAX_POOLS, LATENCY_BOUNDS),
+    sessionSeconds: openHistogramTable(region, MAX_LISTENERS, DURATION_BOUNDS),
+    loopLagSeconds: openHistogramTable(region, 1, LAG_BOUNDS),
+  };
+}
+
+/** The tables over their memory; another thread passes the `memory` it was given. */
+export function openShardStats(memory?: SharedArrayBuffer): ShardStats {
+  if (memory === undefined) {
+    const ruler = openRegion(null);
+    layOut(ruler);
+    memory = new SharedArrayBuffer(ruler.used);
+  }
+  return { memory, ...layOut(openRegion(memory)) };
+}

@@ -1,0 +1,117 @@
+import { type MonotonicMs, monotonicMs } from './clock.ts';
+
+/**
+ * Coarse timers, thousands of them, for the price of a linked list: one wheel a shard instead of one runtime timer a
+ * connection. A slot holds every timer whose deadline falls on it in this or a later turn of the wheel; arming and
+ * cancelling touch two neighbours and allocate nothing. A timer never fires early and at most one tick late, given
+ * that `advance` is called once a tick.
+ */
+export const TICK_MS = 50;
+const SLOTS = 1_024;
+
+/** One timer, made once by its owner and armed again and again. */
+export interface Timer {
+  /** Monotonic milliseconds; meaningful while armed. */
+  deadlineMs: number;
+  /** Called once per arming, when the deadline has passed. */
+  readonly onTimeout: () => void;
+  /** Neighbours in the slot's ring; null while not armed. The wheel's own. */
+  previous: Timer | null;
+  next: Timer | null;
+}
+
+export function createTimer(onTimeout: () => void): Timer {
+  return { deadlineMs: 0, onTimeout, previous: null, next: null };
+}
+
+export class TimerWheel {
+  readonly #slots: Timer[] = [];
+  readonly #clock: MonotonicMs;
+  #tick: number;
+  #size = 0;
+  #nowMs: number;
+
+  constructor(clock: MonotonicMs = monotonicMs) {
+    this.#clock = clock;
+    this.#nowMs = clock();
+    this.#tick = Math.floor(this.#nowMs / TICK_MS);
+    for (let at = 0; at < SLOTS; at++) {
+      const ring = createTimer(() => {});
+      ring.previous = ring.next = ring;
+      this.#slots.push(ring);
+    }
+  }
+
+  /** Armed timers. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The clock as of the last `advance`: at most a tick or a long turn old, and free to read. */
+  get coarseNowMs(): number {
+    return this.#nowMs;
+  }
+
+  /** The clock itself, for durations that are reported. */
+  now(): number {
+    return this.#clock();
+  }
+
+  /** Arms `timer` to fire `delayMs` from now; an armed timer is moved. */
+  arm(timer: Timer, delayMs: number): void {
+    this.cancel(timer);
+    timer.deadlineMs = this.#clock() + delayMs;
+    this.#link(timer);
+  }
+
+  /** Disarms `timer`; nothing happens where it is not armed. */
+  cancel(timer: Timer): void {
+    if (timer.next === null || timer.previous === null) return;
+    timer.previous.next = timer.next;
+    timer.next.previous = timer.previous;
+    timer.previous = timer.next = null;
+    this.#size--;
+  }
+
+  /** Fires what is due. Whoever drives the shard calls it every TICK_MS or so; late calls catch up. */
+  advance(): void {
+    this.#nowMs = this.#clock();
+    const current = Math.floor(this.#nowMs / TICK_MS);
+    if (this.#size === 0) {
+      this.#tick = current;
+      return;
+    }
+    // A pause longer than one turn of the wheel needs each slot only once.
+    const turns = Math.min(current - this.#tick, SLOTS);
+    for (let step = 0; step < turns; step++) this.#fire(current - turns + step);
+    this.#tick = current;
+  }
+
+  /** Empties one slot of what is due. Timers armed meanwhile go elsewhere: their slot is at least a tick ahead. */
+  #fire(tick: number): void {
+    const ring = this.#slots[tick % SLOTS] as Timer;
+    const dueBefore = (tick + 1) * TICK_MS;
+    let timer = ring.next as Timer;
+    while (timer !== ring) {
+      let next = timer.next as Timer;
+      if (timer.deadlineMs < dueBefore || timer.deadlineMs <= this.#nowMs) {
+        this.cancel(timer);
+        timer.onTimeout();
+        // The callback may have cancelled `next`; then start over at the ring.
+        if (next !== ring && next.next === null) next = ring.next as Timer;
+      }
+      timer = next;
+    }
+  }
+
+  #link(timer: Timer): void {
+    const tick = Math.max(Math.floor(timer.deadlineMs / TICK_MS), this.#tick);
+    const ring = this.#slots[tick % SLOTS] as Timer;
+    const last = ring.previous as Timer;
+    timer.previous = last;
+    timer.next = ring;
+    last.next = timer;
+    ring.previous = timer;
+    this.#size++;
+  }
+}

@@ -1,0 +1,264 @@
+import { collectDefaultMetrics, Registry } from 'prom-client';
+import type { Board } from '../core/board.ts';
+import type { HistogramTable } from '../core/counters.ts';
+import { FAULT_CODES } from '../core/fault.ts';
+import { type ShardStats, terminationColumn } from '../core/shard-stats.ts';
+import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
+import { standing } from '../pool/passive-health.ts';
+import type { BackendSnapshot } from '../pool/snapshot.ts';
+import type { ShardSnapshot } from '../shard/snapshot.ts';
+import { type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
+
+export interface MetricsSources {
+  readonly version: string;
+  readonly board: Board;
+  /** One a shard. */
+  readonly shards: readonly ShardStats[];
+  /** What runs now; labels come from it and from nowhere else. */
+  readonly snapshot: () => ShardSnapshot;
+  /** How often a configuration has been put into use. */
+  readonly generation: () => number;
+  readonly droppedLogLines: () => number;
+  readonly nowMs: () => number;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  /** The text of a scrape. Reads shared memory; no shard notices. */
+  scrape(): Promise<string>;
+}
+
+/** All metrics of an instance, prefix `smtplb_`, and the process's own as prom-client names them. */
+export function createMetrics(sources: MetricsSources): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  instance(registry, sources);
+  listeners(registry, sources);
+  pools(registry, sources);
+  backends(registry, sources);
+  return { contentType: registry.contentType, scrape: () => registry.metrics() };
+}
+
+function instance(
+  registry: Registry,
+  { version, generation, droppedLogLines, shards }: MetricsSources,
+): void {
+  const one = (name: string, help: string, read: () => number) =>
+    scrapedGauge(registry, { name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
+  scrapedGauge(
+    registry,
+    { name: 'smtplb_build_info', help: 'Always 1; the version is a label.', labels: ['version', 'node'] },
+    () => [{ labels: { version, node: process.version }, value: 1 }],
+  );
+  one('smtplb_config_generation', 'How often a configuration has been put into use.', generation);
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_log_lines_dropped_total',
+      help: 'Log lines thrown away, the reader being slow.',
+      labels: [],
+    },
+    () => [{ labels: {}, value: droppedLogLines() }],
+  );
+  const lag = {
+    name: 'smtplb_shard_loop_lag_seconds',
+    help: 'How late a shard ran its clock.',
+    labels: ['shard'],
+  };
+  new ScrapedHistogram(registry, lag, shards[0]?.loopLagSeconds.bounds ?? [], () =>
+    shards.map((shard, at) => ({ labels: { shard: String(at) }, rows: [shard.loopLagSeconds.read(0)] })),
+  );
+}
+
+function listeners(registry: Registry, { board, shards, snapshot }: MetricsSources): void {
+  const each = <T>(read: (row: number, listener: string) => T[]) =>
+    snapshot().listeners.flatMap(({ row, name }) => read(row, name));
+  const total = (row: number, column: Parameters<ShardStats['listeners']['get']>[1]) =>
+    sum(shards.map(shard => shard.listeners.get(row, column)));
+  const plain = (name: string, help: string, column: Parameters<ShardStats['listeners']['get']>[1]) =>
+    scrapedCounter(registry, { name, help, labels: ['listener'] }, () =>
+      each((row, listener) => [{ labels: { listener }, value: total(row, column) }]),
+    );
+
+  plain('smtplb_sessions_accepted_total', 'Connections accepted.', 'accepted');
+  plain('smtplb_starttls_offered_total', 'Sessions in which STARTTLS was offered.', 'starttlsOffered');
+  plain('smtplb_starttls_used_total', 'Sessions in which the backend accepted STARTTLS.', 'starttlsUsed');
+  scrapedCounter(
+    registry,
+    { name: 'smtplb_bytes_total', help: 'Bytes passed on, by who sent them.', labels: ['listener', 'from'] },
+    () =>
+      each((row, listener) => [
+        { labels: { listener, from: 'client' }, value: total(row, 'bytesFromClients') },
+        { labels: { listener, from: 'backend' }, value: total(row, 'bytesFromBackends') },
+      ]),
+  );
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_sessions_total',
+      help: 'Sessions that have ended, by cause and by the phase they were in. docs/terminations.md has the table.',
+      labels: ['listener', 'cause', 'phase'],
+    },
+    () => each((row, listener) => terminations(row, listener, total)),
+  );
+  scrapedGauge(
+    registry,
+    { name: 'smtplb_sessions_active', help: 'Sessions admitted and not yet over.', labels: ['listener'] },
+    () =>
+      each((row, listener) => [{ labels: { listener }, value: Atomics.load(board.listenerSessions, row) }]),
+  );
+  histogram(registry, 'smtplb_session_duration_seconds', 'Time from accept to close.', 'listener', shards, {
+    table: shard => shard.sessionSeconds,
+    rows: () => snapshot().listeners,
+  });
+}
+
+/** Only what has happened: most of cause × phase never does. */
+function terminations(
+  row: number,
+  listener: string,
+  total: (row: number, column: ReturnType<typeof terminationColumn>) => number,
+): Sample[] {
+  return CAUSE_NAMES.flatMap(cause =>
+    PHASE_NAMES.map(phase => ({
+      labels: { listener, cause, phase },
+      value: total(row, terminationColumn(cause, phase)),
+    })),
+  ).filter(
+    sample => sample.value > 0 || (sample.labels.cause === 'normal' && sample.labels.phase === 'relaying'),
+  );
+}
+
+function pools(registry: Registry, { board, shards, snapshot }: MetricsSources): void {
+  scrapedGauge(
+    registry,
+    { name: 'smtplb_queue_length', help: 'Sessions that wait for a backend with room.', labels: ['pool'] },
+    () =>
+      snapshot().pools.map(({ row, name }) => ({
+        labels: { pool: name },
+        value: Atomics.load(board.poolQueued, row),
+      })),
+  );
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_retries_total',
+      help: 'Times a session went on to another backend, by what the one before had done.',
+      labels: ['pool', 'reason'],
+    },
+    () =>
+      snapshot().pools.flatMap(pool =>
+        FAULT_CODES.map(reason => ({
+          labels: { pool: pool.name, reason },
+          value: sum(shards.map(shard => shard.pools.get(pool.row, `retry/${reason}`))),
+        })),
+      ),
+  );
+  const rows = () => snapshot().pools;
+  histogram(
+    registry,
+    'smtplb_connect_duration_seconds',
+    'Time from dialling a backend to connected.',
+    'pool',
+    shards,
+    {
+      table: shard => shard.connectSeconds,
+      rows,
+    },
+  );
+  histogram(
+    registry,
+    'smtplb_greeting_duration_seconds',
+    'Time from connected to the greeting.',
+    'pool',
+    shards,
+    {
+      table: shard => shard.greetingSeconds,
+      rows,
+    },
+  );
+  histogram(
+    registry,
+    'smtplb_queue_wait_seconds',
+    'Time in the queue, of sessions that had to wait.',
+    'pool',
+    shards,
+    {
+      table: shard => shard.queueSeconds,
+      rows,
+    },
+  );
+}
+
+function backends(registry: Registry, { board, shards, snapshot, nowMs }: MetricsSources): void {
+  const each = (read: (backend: BackendSnapshot) => number): Sample[] =>
+    snapshot().pools.flatMap(pool =>
+      pool.backends.map(backend => ({
+        labels: { pool: pool.name, backend: backend.name },
+        value: read(backend),
+      })),
+    );
+  const labels = ['pool', 'backend'];
+  const gauge = (name: string, help: string, read: (backend: BackendSnapshot) => number) =>
+    scrapedGauge(registry, { name, help, labels }, () => each(read));
+  const counter = (name: string, help: string, column: Parameters<ShardStats['backends']['get']>[1]) =>
+    scrapedCounter(registry, { name, help, labels }, () =>
+      each(({ row }) => sum(shards.map(shard => shard.backends.get(row, column)))),
+    );
+
+  gauge('smtplb_backend_sessions_active', 'Slots taken: sessions between selection and close.', ({ row }) =>
+    Atomics.load(board.backendSlots, row),
+  );
+  gauge('smtplb_backend_up', '1 while checks find the backend well; 1 without checks.', ({ health }) =>
+    health === 'up' ? 1 : 0,
+  );
+  gauge('smtplb_backend_ready', '1 while the operator lets it take new sessions.', ({ admin }) =>
+    admin === 'ready' ? 1 : 0,
+  );
+  gauge('smtplb_backend_ejected', '1 while it is left alone because sessions failed there.', ({ row }) =>
+    standing(board, row, nowMs()) === 'trusted' ? 0 : 1,
+  );
+  gauge(
+    'smtplb_backend_failures_in_a_row',
+    'Sessions that have failed there since the last good one.',
+    ({ row }) => Atomics.load(board.backendFailures, row),
+  );
+  gauge('smtplb_backend_weight', 'Its weight.', ({ weight }) => weight);
+  counter('smtplb_picks_total', 'Times the balancer chose it.', 'picks');
+  counter('smtplb_backend_ejections_total', 'Times it was left alone after failures.', 'ejections');
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_backend_failures_total',
+      help: 'Sessions that failed there before the greeting was passed on.',
+      labels: [...labels, 'reason'],
+    },
+    () =>
+      FAULT_CODES.flatMap(reason =>
+        each(({ row }) => sum(shards.map(shard => shard.backends.get(row, reason)))).map(sample => ({
+          ...sample,
+          labels: { ...sample.labels, reason },
+        })),
+      ),
+  );
+}
+
+function histogram(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: string,
+  shards: readonly ShardStats[],
+  source: {
+    readonly table: (shard: ShardStats) => HistogramTable;
+    readonly rows: () => readonly { readonly row: number; readonly name: string }[];
+  },
+): void {
+  const bounds = shards[0] === undefined ? [] : source.table(shards[0]).bounds;
+  new ScrapedHistogram(registry, { name, help, labels: [label] }, bounds, () =>
+    source.rows().map(({ row, name: value }) => ({
+      labels: { [label]: value },
+      rows: shards.map(shard => source.table(shard).read(row)),
+    })),
+  );
+}

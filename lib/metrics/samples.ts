@@ -1,0 +1,104 @@
+import {
+  Counter,
+  Gauge,
+  Histogram,
+  type MetricObjectWithValues,
+  type MetricValueWithName,
+  type Registry,
+} from 'prom-client';
+import type { HistogramTable } from '../core/counters.ts';
+
+/** One value of a metric. */
+export interface Sample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+interface Description {
+  readonly name: string;
+  readonly help: string;
+  readonly labels: readonly string[];
+}
+
+/** A counter whose values are read where they are kept, at the scrape; prom-client's own copy is made anew each time. */
+export function scrapedCounter(
+  registry: Registry,
+  description: Description,
+  read: () => Iterable<Sample>,
+): void {
+  new Counter({
+    ...base(registry, description),
+    collect() {
+      this.reset();
+      for (const { labels, value } of read()) this.inc(labels, value);
+    },
+  });
+}
+
+/** A gauge, in the same way. */
+export function scrapedGauge(
+  registry: Registry,
+  description: Description,
+  read: () => Iterable<Sample>,
+): void {
+  new Gauge({
+    ...base(registry, description),
+    collect() {
+      this.reset();
+      for (const { labels, value } of read()) this.set(labels, value);
+    },
+  });
+}
+
+function base(registry: Registry, { name, help, labels }: Description) {
+  return { name, help, labelNames: [...labels], registers: [registry] };
+}
+
+/** One labelled histogram of a table's row, summed over the shards. */
+export interface HistogramSample {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly rows: readonly ReturnType<HistogramTable['read']>[];
+}
+
+/** A histogram that the shards fill: prom-client gives it its form, the tables its numbers. */
+export class ScrapedHistogram extends Histogram {
+  readonly #read: () => Iterable<HistogramSample>;
+  readonly #bounds: readonly number[];
+  readonly #metric: string;
+
+  constructor(
+    registry: Registry,
+    description: Description,
+    bounds: readonly number[],
+    read: () => Iterable<HistogramSample>,
+  ) {
+    super({ ...base(registry, description), buckets: [...bounds] });
+    this.#read = read;
+    this.#bounds = bounds;
+    this.#metric = description.name;
+  }
+
+  override async get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
+    const described = await super.get();
+    return { ...described, values: [...this.#read()].flatMap(sample => this.#values(sample)) };
+  }
+
+  /** The cumulative buckets, sum and count of the text format. */
+  #values({ labels, rows }: HistogramSample): MetricValueWithName<string>[] {
+    let below = 0;
+    const buckets = [...this.#bounds, Number.POSITIVE_INFINITY].map((bound, at) => {
+      below += sum(rows.map(row => row.buckets[at] ?? 0));
+      const le = bound === Number.POSITIVE_INFINITY ? '+Inf' : bound;
+      return { metricName: `${this.#metric}_bucket`, labels: { ...labels, le }, value: below };
+    });
+    return [
+      ...buckets,
+      { metricName: `${this.#metric}_sum`, labels, value: sum(rows.map(row => row.sum)) },
+      { metricName: `${this.#metric}_count`, labels, value: below },
+    ];
+  }
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

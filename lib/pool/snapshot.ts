@@ -1,0 +1,57 @@
+import type { Address } from '../core/address.ts';
+
+/**
+ * What the data plane knows of a pool: plain values, made by the control plane and replaced as a whole when anything
+ * changes. They can be sent to another thread as they are.
+ */
+export interface PoolSnapshot {
+  /** The pool's row on the board and in the counter tables. */
+  readonly row: number;
+  readonly name: string;
+  readonly balance: 'least-connections' | 'round-robin' | 'source-hash';
+  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2';
+  readonly connect: ConnectOptions;
+  readonly queue: { readonly size: number; readonly timeoutMs: number };
+  readonly passiveHealth: PassiveHealthOptions;
+  readonly backends: readonly BackendSnapshot[];
+}
+
+export interface ConnectOptions {
+  /** From SYN to established, for each backend tried. */
+  readonly timeoutMs: number;
+  /** From established to the first whole greeting line, for each backend tried. */
+  readonly greetingTimeoutMs: number;
+  /** Backends tried for one session, the first included. */
+  readonly attempts: number;
+  /** Greeting codes (4xx, 5xx) that lead to another backend instead of the client. */
+  readonly retryOnGreeting: readonly number[];
+}
+
+export interface PassiveHealthOptions {
+  /** Failures in a row after which a backend is left alone. */
+  readonly failures: number;
+  /** The first pause; each further one is twice as long, up to `maxPauseMs`. */
+  readonly pauseMs: number;
+  readonly maxPauseMs: number;
+}
+
+/** What checks say of a backend; without checks it is up. */
+export type Health = 'up' | 'down';
+
+/** What the operator says of a backend, apart from its health. */
+export type AdminState = 'ready' | 'drain' | 'maint';
+
+export interface BackendSnapshot {
+  /** The backend's row on the board and in the counter tables. */
+  readonly row: number;
+  readonly name: string;
+  readonly address: Address;
+  /** 1 to 256; twice the weight, twice the sessions. */
+  readonly weight: number;
+  /** Slots; Infinity where the configuration names no bound. */
+  readonly maxConnections: number;
+  /** Serves only while no other backend of the pool can. */
+  readonly backup: boolean;
+  readonly health: Health;
+  readonly admin: AdminState;
+}

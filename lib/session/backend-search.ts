@@ -1,0 +1,271 @@
+import type { Waiter } from '../balancer/balancer.ts';
+import { FAULTS, type FaultCode } from '../core/fault.ts';
+import type { Cause } from '../core/termination.ts';
+import { createTimer } from '../core/timer-wheel.ts';
+import type { BackendSnapshot } from '../pool/snapshot.ts';
+import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
+import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
+import type { SessionContext } from './context.ts';
+
+export interface SearchOwner {
+  /** The PROXY header for the backend, or null where it gets none. */
+  identify(): Uint8Array | null;
+  /** Waiting in the queue, or dialling. */
+  onSearching(phase: 'selecting' | 'connecting'): void;
+  /** A backend has greeted; `greeting` is what it sent, valid during the call only. Its slot stays taken. */
+  onFound(connection: Connection, greeting: readonly Uint8Array[]): void;
+  /** No backend will serve this session. */
+  onLost(cause: Cause): void;
+  /** Runs a callback that comes from neither connection; see Session. */
+  guard(call: () => void): void;
+}
+
+/** One backend tried in vain. */
+export interface FailedTry {
+  readonly backend: string;
+  readonly fault: FaultCode;
+}
+
+const CAUSES: Readonly<Record<FaultCode, Cause>> = {
+  refused: 'backend-refused',
+  unreachable: 'backend-refused',
+  'no-ports': 'backend-refused',
+  'connect-timeout': 'backend-timeout',
+  'greeting-timeout': 'backend-timeout',
+  'closed-early': 'backend-closed',
+  'reset-early': 'backend-reset',
+  'bad-greeting': 'backend-protocol',
+  'busy-greeting': 'no-backend',
+  'no-descriptors': 'descriptors',
+  failed: 'internal',
+};
+
+const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
+  ended: 'closed-early',
+  reset: 'refused',
+  refused: 'refused',
+  unreachable: 'unreachable',
+  'timed-out': 'connect-timeout',
+  'no-ports': 'no-ports',
+  'no-descriptors': 'no-descriptors',
+  failed: 'failed',
+};
+
+/**
+ * From "this client needs a backend" to a backend that has greeted. Everything here is invisible to the client, so a
+ * backend that refuses, resets, is silent or is no mail server is left for another, within `connect.attempts`.
+ * Holds the session's slot at every moment but while it waits in the queue.
+ */
+export class BackendSearch implements Waiter, ConnectionHandler {
+  readonly client: string;
+  readonly triedRows: number[] = [];
+  readonly failedTries: FailedTry[] = [];
+  /** The backend whose slot is taken. */
+  backend: BackendSnapshot | null = null;
+  /** The backend that serves or served this session, or the last one tried. */
+  backendName: string | null = null;
+  /** Milliseconds: in the queue; dialling and waiting for the greeting of the backend found. */
+  queueMs = 0;
+  connectMs = 0;
+  greetingMs = 0;
+
+  readonly #context: SessionContext;
+  readonly #owner: SearchOwner;
+  readonly #timer = createTimer(() => this.#owner.guard(() => this.#timedOut()));
+  #stage: 'idle' | 'queued' | 'dialling' | 'greeting' = 'idle';
+  #stageSinceMs = 0;
+  #pickedAtMs = 0;
+  #connection: Connection | null = null;
+  #gate: GreetingGate = createGreetingGate();
+  #held: Uint8Array[] = [];
+
+  constructor(client: string, context: SessionContext, owner: SearchOwner) {
+    this.client = client;
+    this.#context = context;
+    this.#owner = owner;
+  }
+
+  /** Looks for a backend; the owner hears the outcome, perhaps within this call. */
+  begin(): void {
+    const { balancer, wheel } = this.#context;
+    this.#owner.onSearching('selecting');
+    const outcome = balancer.select(this);
+    if (outcome === 'none') return this.#lost();
+    if (outcome !== 'full') return this.#dial(outcome);
+    if (!balancer.wait(this)) return this.#owner.onLost('queue-full');
+    this.#enter('queued');
+    wheel.arm(this.#timer, balancer.pool.queue.timeoutMs);
+  }
+
+  /** The session is over, at whatever stage: part of its one exit. */
+  close(): void {
+    this.#stop();
+    this.#context.balancer.leave(this);
+    this.#releaseSlot();
+  }
+
+  onOffer(outcome: BackendSnapshot | 'none'): void {
+    this.#owner.guard(() => this.#offered(outcome));
+  }
+
+  #offered(outcome: BackendSnapshot | 'none'): void {
+    this.queueMs += this.#sinceStage();
+    this.#context.stats.queueSeconds.observe(this.#context.balancer.pool.row, this.#sinceStage() / 1_000);
+    if (outcome === 'none') this.#lost();
+    else this.#dial(outcome);
+  }
+
+  onConnect(): void {
+    const { balancer, stats, wheel } = this.#context;
+    const { pool } = balancer;
+    this.connectMs = this.#sinceStage();
+    stats.connectSeconds.observe(pool.row, this.connectMs / 1_000);
+    this.#enter('greeting');
+    wheel.arm(this.#timer, pool.connect.greetingTimeoutMs);
+    const header = this.#owner.identify();
+    if (header !== null) this.#connection?.write(header);
+  }
+
+  onBytes(bytes: Uint8Array): void {
+    switch (this.#gate.offer(bytes)) {
+      case 'more':
+        this.#held.push(Uint8Array.from(bytes));
+        return;
+      case 'good':
+        return this.#found(bytes);
+      case 'busy':
+        if (!this.#movedOn()) this.#found(bytes);
+        return;
+      case 'bad':
+        return this.#failed('bad-greeting');
+    }
+  }
+
+  onEnd(): void {
+    this.#failed('closed-early');
+  }
+
+  onDrain(): void {}
+
+  onClose(reason: CloseReason): void {
+    if (this.#stage === 'dialling') this.#failed(DIALLING_FAULTS[reason]);
+    else this.#failed(reason === 'reset' ? 'reset-early' : 'closed-early');
+  }
+
+  #dial(backend: BackendSnapshot): void {
+    const { balancer, stats, transport, wheel } = this.#context;
+    const lastFault = this.failedTries.at(-1)?.fault;
+    if (lastFault !== undefined) stats.pools.add(balancer.pool.row, `retry/${lastFault}`);
+    this.backend = backend;
+    this.backendName = backend.name;
+    this.#pickedAtMs = wheel.now();
+    this.#enter('dialling');
+    this.#owner.onSearching('connecting');
+    this.#connection = transport.connect(backend.address, this);
+    wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
+  }
+
+  #found(lastBytes: Uint8Array): void {
+    const { balancer, stats, wheel } = this.#context;
+    const { backend } = this;
+    const connection = this.#connection;
+    if (backend === null || connection === null) return;
+    wheel.cancel(this.#timer);
+    this.greetingMs = this.#sinceStage();
+    stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
+    balancer.succeeded(backend);
+    const greeting = [...this.#held, lastBytes];
+    this.#held = [];
+    this.#connection = null; // it is the owner's now
+    this.#enter('idle');
+    this.#owner.onFound(connection, greeting);
+  }
+
+  /**
+   * The greeting is a refusal that `retryOnGreeting` names: another backend if there is one right now. If there is
+   * none, the backend's own words are better than ours.
+   */
+  #movedOn(): boolean {
+    const { balancer } = this.#context;
+    const { attempts, retryOnGreeting } = balancer.pool.connect;
+    const { backend } = this;
+    if (backend === null || !retryOnGreeting.includes(this.#gate.code) || !this.#mayTryAgain(attempts))
+      return false;
+    this.triedRows.push(backend.row);
+    const next = balancer.select(this);
+    if (typeof next === 'string') return false;
+    this.#leaveBackend('busy-greeting');
+    this.#dial(next);
+    return true;
+  }
+
+  #failed(fault: FaultCode): void {
+    const { backend } = this;
+    if (backend === null) return;
+    this.triedRows.push(backend.row);
+    this.#leaveBackend(fault);
+    if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
+      this.begin();
+    else this.#lost();
+  }
+
+  #mayTryAgain(attempts: number): boolean {
+    return this.failedTries.length + 1 < attempts;
+  }
+
+  #leaveBackend(fault: FaultCode): void {
+    const { backend } = this;
+    if (backend === null) return;
+    this.failedTries.push({ backend: backend.name, fault });
+    this.#stop();
+    this.#context.balancer.failed(backend, fault, this.#pickedAtMs);
+    this.#releaseSlot();
+  }
+
+  /** What the last backend did tells an operator more than that there was no other. */
+  #lost(): void {
+    this.#stop();
+    const fault = this.failedTries.at(-1)?.fault;
+    this.#owner.onLost(fault === undefined ? 'no-backend' : CAUSES[fault]);
+  }
+
+  #timedOut(): void {
+    switch (this.#stage) {
+      case 'queued':
+        this.queueMs += this.#sinceStage();
+        this.#context.balancer.leave(this);
+        return this.#owner.onLost('queue-timeout');
+      case 'dialling':
+        return this.#failed('connect-timeout');
+      case 'greeting':
+        return this.#failed('greeting-timeout');
+      case 'idle':
+        return;
+    }
+  }
+
+  #stop(): void {
+    this.#context.wheel.cancel(this.#timer);
+    this.#connection?.destroy();
+    this.#connection = null;
+    this.#held = [];
+    this.#gate = createGreetingGate();
+    this.#stage = 'idle';
+  }
+
+  #releaseSlot(): void {
+    const { backend } = this;
+    if (backend === null) return;
+    this.backend = null;
+    this.#context.balancer.release(backend);
+  }
+
+  #enter(stage: 'idle' | 'queued' | 'dialling' | 'greeting'): void {
+    this.#stage = stage;
+    this.#stageSinceMs = this.#context.wheel.now();
+  }
+
+  #sinceStage(): number {
+    return this.#context.wheel.now() - this.#stageSinceMs;
+  }
+}

@@ -1,0 +1,155 @@
+import type { Cause } from '../core/termination.ts';
+import { createHandshakeObserver, type HandshakeObserver } from '../smtp/observer.ts';
+import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
+
+export interface HandshakeOwner {
+  /** Nothing more is to be learnt, or one side has closed its direction: the relay's turn. */
+  onHandshakeDone(): void;
+  /** One side broke the session off; `cause` says which, and so what the other side is to see. */
+  onHandshakeBroken(cause: Cause): void;
+}
+
+/**
+ * Passes bytes both ways while the observer reads along: from the greeting to the moment when nothing is left to
+ * learn. Each byte is observed before it is passed on, and none is changed.
+ */
+export class Handshake {
+  readonly observer: HandshakeObserver = createHandshakeObserver();
+  bytesFromClient = 0;
+  bytesFromBackend = 0;
+  readonly client: Connection;
+  readonly backend: Connection;
+  readonly #owner: HandshakeOwner;
+  #over = false;
+  #begun = true;
+
+  constructor(client: Connection, backend: Connection, owner: HandshakeOwner) {
+    this.client = client;
+    this.backend = backend;
+    this.#owner = owner;
+  }
+
+  /**
+   * `greeting` is what the backend has said, `early` what the client said before it was greeted; `clientEnded` if it
+   * has closed its direction since.
+   */
+  begin(greeting: readonly Uint8Array[], early: readonly Uint8Array[], clientEnded: boolean): void {
+    this.client.handler = new ClientSide(this);
+    this.backend.handler = new BackendSide(this);
+    // All of it is passed on before anything else happens: a relay must not start between two pieces.
+    this.#begun = false;
+    for (const bytes of greeting) this.fromBackend(bytes);
+    for (const bytes of early) this.fromClient(bytes);
+    this.#begun = true;
+    if (this.#over) return;
+    if (clientEnded) this.clientEnded();
+    else if (this.observer.done) this.#finish();
+    else this.client.resume();
+  }
+
+  /** It is the client's turn and no reply is under way: the one moment at which a word of our own may be put in. */
+  get atCommand(): boolean {
+    return !this.#over && this.observer.phase === 'command';
+  }
+
+  fromClient(bytes: Uint8Array): void {
+    if (this.#over) return;
+    this.observer.fromClient(bytes);
+    if (this.#refused()) return;
+    this.bytesFromClient += bytes.length;
+    if (!this.backend.write(bytes)) this.client.pause();
+    this.#settle();
+  }
+
+  fromBackend(bytes: Uint8Array): void {
+    if (this.#over) return;
+    this.observer.fromBackend(bytes);
+    if (this.#refused()) return;
+    this.bytesFromBackend += bytes.length;
+    if (!this.client.write(bytes)) this.backend.pause();
+    this.#settle();
+  }
+
+  /** The relay takes a direction that is closed already, as long as the other side was told. */
+  clientEnded(): void {
+    this.backend.end();
+    this.#finish();
+  }
+
+  /** Between a command and its reply a backend must not leave; at any other time it may, after QUIT or a 421. */
+  backendEnded(): void {
+    const { phase } = this.observer;
+    this.client.end();
+    if (phase === 'hello-reply' || phase === 'starttls-reply' || phase === 'greeting') {
+      this.#break('backend-closed');
+    } else {
+      this.#finish();
+    }
+  }
+
+  closed(by: 'client-reset' | 'backend-reset', reason: CloseReason): void {
+    this.#break(reason === 'failed' ? 'internal' : by);
+  }
+
+  #refused(): boolean {
+    if (this.observer.phase !== 'refused') return false;
+    this.#break(this.observer.fault === 'foreign-protocol' ? 'foreign-protocol' : 'backend-protocol');
+    return true;
+  }
+
+  #settle(): void {
+    if (this.#begun && this.observer.done) this.#finish();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.onHandshakeDone();
+  }
+
+  #break(cause: Cause): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#owner.onHandshakeBroken(cause);
+  }
+}
+
+class ClientSide implements ConnectionHandler {
+  readonly #handshake: Handshake;
+  constructor(handshake: Handshake) {
+    this.#handshake = handshake;
+  }
+  onConnect(): void {}
+  onBytes(bytes: Uint8Array): void {
+    this.#handshake.fromClient(bytes);
+  }
+  onEnd(): void {
+    this.#handshake.clientEnded();
+  }
+  onDrain(): void {
+    this.#handshake.backend.resume();
+  }
+  onClose(reason: CloseReason): void {
+    this.#handshake.closed('client-reset', reason);
+  }
+}
+
+class BackendSide implements ConnectionHandler {
+  readonly #handshake: Handshake;
+  constructor(handshake: Handshake) {
+    this.#handshake = handshake;
+  }
+  onConnect(): void {}
+  onBytes(bytes: Uint8Array): void {
+    this.#handshake.fromBackend(bytes);
+  }
+  onEnd(): void {
+    this.#handshake.backendEnded();
+  }
+  onDrain(): void {
+    this.#handshake.client.resume();
+  }
+  onClose(reason: CloseReason): void {
+    this.#handshake.closed('backend-reset', reason);
+  }
+}

@@ -1,0 +1,68 @@
+import { type Address, formatAddress } from '../core/address.ts';
+import type { Cause, Phase } from '../core/termination.ts';
+import { capabilityNames } from '../smtp/capabilities.ts';
+import type { HandshakeObserver } from '../smtp/observer.ts';
+import type { FailedTry } from './backend-search.ts';
+
+/** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
+export interface SessionRecord {
+  readonly id: string;
+  /** Wall-clock time of the accept. */
+  readonly startedAtMs: number;
+  readonly listener: string;
+  /** The client, as a PROXY header named it where the listener expects one. */
+  readonly client: string;
+  /** Who connected, where that is not the client. */
+  readonly via?: string;
+  readonly pool: string;
+  readonly backend: string | null;
+  /** Backends tried in vain before. */
+  readonly retries: readonly FailedTry[];
+  readonly queueMs: number;
+  readonly connectMs: number;
+  readonly greetingMs: number;
+  /** From the greeting to the relay; null where it was never reached. */
+  readonly handshakeMs: number | null;
+  readonly durationMs: number;
+  readonly bytesFromClient: number;
+  readonly bytesFromBackend: number;
+  readonly greetingCode: number;
+  readonly hello: string | null;
+  /** What the client called itself; as it came, so escape it before showing it. */
+  readonly helloName: string;
+  readonly capabilities: readonly string[];
+  readonly starttls: string;
+  readonly cause: Cause;
+  readonly phase: Phase;
+  /** Cause and phase in two letters. */
+  readonly termination: string;
+}
+
+/** What the observer learnt, kept when it is let go. */
+export type HandshakeFacts = Pick<
+  SessionRecord,
+  'greetingCode' | 'hello' | 'helloName' | 'capabilities' | 'starttls'
+>;
+
+export const NO_HANDSHAKE: HandshakeFacts = Object.freeze({
+  greetingCode: 0,
+  hello: null,
+  helloName: '',
+  capabilities: [],
+  starttls: 'not-offered',
+});
+
+export function handshakeFacts(observer: HandshakeObserver): HandshakeFacts {
+  return {
+    greetingCode: observer.greetingCode,
+    hello: observer.hello,
+    helloName: observer.helloName(),
+    capabilities: capabilityNames(observer.capabilities),
+    starttls: observer.starttls,
+  };
+}
+
+/** `192.0.2.1:4711`; a Unix socket's client has no name of its own. */
+export function clientText(address: Address): string {
+  return address.family === 'unix' ? 'unix' : formatAddress(address);
+}

@@ -1,0 +1,344 @@
+import type { Client } from '../admission/client-limits.ts';
+import type { Address } from '../core/address.ts';
+import { LINGER_MS } from '../core/limits.ts';
+import { terminationColumn } from '../core/shard-stats.ts';
+import { type Cause, type Phase, terminationCode } from '../core/termination.ts';
+import { createTimer } from '../core/timer-wheel.ts';
+import type { ProxyHeader } from '../proxy-protocol/header.ts';
+import type { Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import { BackendSearch, type SearchOwner } from './backend-search.ts';
+import type { SessionContext } from './context.ts';
+import { EarlyClient } from './early-client.ts';
+import { Handshake, type HandshakeOwner } from './handshake.ts';
+import { identityHeader } from './identity.ts';
+import { LingeringClient } from './lingering-client.ts';
+import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
+import {
+  clientText,
+  type HandshakeFacts,
+  handshakeFacts,
+  NO_HANDSHAKE,
+  type SessionRecord,
+} from './record.ts';
+import { refusalLine } from './refusal.ts';
+import { assertTransition, type SessionState } from './state.ts';
+
+/** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
+const IDLE_LOOKS = 8;
+
+/**
+ * One client connection and the backend connection that serves it. The session decides what comes next; the work of
+ * each phase is done by a part that knows nothing of the others. All it holds (admission, descriptors, slot, timer,
+ * sockets) is given back in `terminate`, once and nowhere else.
+ */
+export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, RelayHandler {
+  readonly #context: SessionContext;
+  readonly #client: Connection;
+  readonly #early: EarlyClient;
+  readonly #acceptedAtMs: number;
+  readonly #timer = createTimer(() => this.guard(() => this.#timedOut()));
+  #state: SessionState = 'accepting';
+  /** Why the session ends, and where it was then; decided once, though `closing` may take a while. */
+  #ending: Ending | null = null;
+
+  #clientAddress: Address;
+  #destination: Address | null = null;
+  #admitted: Client | null = null;
+  #hasDescriptors = false;
+  #hasLingerDescriptor = false;
+  #search: BackendSearch | null = null;
+  #handshake: Handshake | null = null;
+  #backend: Connection | null = null;
+  #relay: Relay | null = null;
+
+  #id: string | null = null;
+  #facts: HandshakeFacts = NO_HANDSHAKE;
+  #committedAtMs = 0;
+  #handshakeMs: number | null = null;
+  /** Bytes moved before the relay: from the client, from the backend. */
+  #handshakeBytes: readonly [number, number] = [0, 0];
+  /** Bytes counted so far, in all. */
+  #bytesFromClient = 0;
+  #bytesFromBackend = 0;
+  #idleLooks = 0;
+
+  constructor(context: SessionContext, client: Connection) {
+    this.#context = context;
+    this.#client = client;
+    this.#clientAddress = client.remote;
+    this.#acceptedAtMs = context.wheel.now();
+    this.#early = new EarlyClient(client, cause => this.terminate(cause));
+    client.handler = this.#early;
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** Starts the session of a connection just accepted. */
+  begin(): void {
+    const { descriptors, listener, proxyFrom, stats, wheel } = this.#context;
+    stats.listeners.add(listener.row, 'accepted');
+    this.#hasDescriptors = descriptors.enter();
+    if (!this.#hasDescriptors) return this.#refuse('descriptors');
+    if (!proxyFrom.has(this.#clientAddress)) return this.#admit();
+    this.#client.handler = new ProxyHeaderReader(this.#client, this);
+    wheel.arm(this.#timer, listener.timeouts.proxyHeaderMs);
+  }
+
+  /** Runs what no transport guards: a fault of the program ends this session and nothing else. */
+  guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#context.onError(error);
+      this.terminate('internal');
+    }
+  }
+
+  onHeader(header: ProxyHeader, rest: Uint8Array): void {
+    this.#client.handler = this.#early;
+    if (rest.length > 0) this.#early.onBytes(rest);
+    if (header.source !== null) this.#clientAddress = header.source;
+    this.#destination = header.destination;
+    this.#admit();
+  }
+
+  onBadHeader(): void {
+    this.terminate('proxy-header');
+  }
+
+  onGone(): void {
+    this.terminate('client-closed');
+  }
+
+  #admit(): void {
+    const { admission, listener, wheel } = this.#context;
+    const admitted = admission.enter(this.#clientAddress);
+    if (typeof admitted === 'string') return this.#refuse(admitted);
+    this.#admitted = admitted;
+    // One deadline for all that comes before the relay; no byte renews it.
+    wheel.arm(this.#timer, this.#acceptedAtMs + listener.timeouts.handshakeMs - wheel.now());
+    this.#search = new BackendSearch(this.#clientHost(), this.#context, this);
+    this.#search.begin();
+  }
+
+  onSearching(phase: 'selecting' | 'connecting'): void {
+    this.#enter(phase);
+  }
+
+  identify(): Uint8Array | null {
+    const { identity } = this.#context.balancer.pool;
+    if (identity === 'none') return null;
+    return identityHeader(
+      identity,
+      this.#clientAddress,
+      this.#destination ?? this.#client.local,
+      this.#identifier(),
+    );
+  }
+
+  onLost(cause: Cause): void {
+    this.#refuse(cause);
+  }
+
+  /** From here on the client hears this backend and no other. */
+  onFound(backend: Connection, greeting: readonly Uint8Array[]): void {
+    this.#enter('handshaking');
+    this.#committedAtMs = this.#context.wheel.now();
+    this.#backend = backend;
+    this.#handshake = new Handshake(this.#client, backend, this);
+    this.#handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
+  }
+
+  onHandshakeDone(): void {
+    const { listener, transport, wheel } = this.#context;
+    const backend = this.#backend as Connection;
+    this.#enter('relaying');
+    this.#leaveHandshake();
+    this.#relay = transport.relay(this.#client, backend, this);
+    wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
+  }
+
+  onHandshakeBroken(cause: Cause): void {
+    // A reset is passed on as a reset, an end as an end.
+    if (cause === 'client-reset') this.#backend?.reset();
+    else if (cause === 'backend-reset') this.#client.reset();
+    if (cause === 'backend-closed') this.#linger(cause);
+    else this.terminate(cause);
+  }
+
+  onRelayEnd(end: RelayEnd): void {
+    this.terminate(end === 'ended' ? 'normal' : end === 'first-reset' ? 'client-reset' : 'backend-reset');
+  }
+
+  /** The instance stops: who waits hears 421 now, everybody else may finish. */
+  drain(): void {
+    if (this.#state === 'accepting' || this.#state === 'selecting') this.#refuse('shutdown');
+  }
+
+  /** The instance has waited long enough. */
+  cut(): void {
+    const mayBeTold = this.#state === 'connecting' || this.#handshake?.atCommand === true;
+    if (mayBeTold) this.#refuse('shutdown');
+    else this.terminate('shutdown');
+  }
+
+  /** The one exit; may be called at any moment, and again. */
+  terminate(cause: Cause): void {
+    if (this.#state === 'closed') return;
+    const ending = this.#decide(cause);
+    this.#enter('closed');
+    const { admission, descriptors, listener, stats, wheel } = this.#context;
+    wheel.cancel(this.#timer);
+    this.#leaveHandshake();
+    this.#countBytes();
+    if (this.#relay === null) this.#client.destroy();
+    else this.#relay.destroy();
+    stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
+    stats.sessionSeconds.observe(listener.row, this.#ageMs() / 1_000);
+    this.#context.record?.(this.#makeRecord(ending));
+    if (this.#admitted !== null) admission.leave(this.#admitted);
+    if (this.#hasDescriptors) descriptors.leave();
+    if (this.#hasLingerDescriptor) descriptors.lingered();
+    this.#leaveBackend();
+    this.#context.onClosed(this);
+  }
+
+  /** The one gate. */
+  #enter(state: SessionState): void {
+    assertTransition(this.#state, state);
+    this.#state = state;
+  }
+
+  #decide(cause: Cause): Ending {
+    // `closing` and `closed` come after the decision, so what is left is a phase.
+    this.#ending ??= { cause, phase: this.#state as Phase };
+    return this.#ending;
+  }
+
+  /** The backend, or the search for one, is over; its slot is free for the next. */
+  #leaveBackend(): void {
+    if (this.#relay === null) this.#backend?.destroy();
+    this.#search?.close();
+  }
+
+  /** Says why in SMTP, then closes; never in the middle of what a backend says. */
+  #refuse(cause: Cause): void {
+    this.#client.write(refusalLine(cause, this.#context.hostName));
+    this.#linger(cause);
+  }
+
+  /** Closes our direction and gives the client a moment to read what was said and leave. */
+  #linger(cause: Cause): void {
+    const { descriptors, wheel } = this.#context;
+    this.#decide(cause);
+    this.#enter('closing');
+    this.#client.end();
+    this.#leaveHandshake();
+    this.#leaveBackend();
+    if (!this.#hasDescriptors) {
+      this.#hasLingerDescriptor = descriptors.linger();
+      if (!this.#hasLingerDescriptor) return this.terminate(cause);
+    }
+    if (this.#early.ended) return this.terminate(cause);
+    this.#client.handler = new LingeringClient(this.#client, () => this.terminate(cause));
+    wheel.arm(this.#timer, LINGER_MS);
+  }
+
+  #timedOut(): void {
+    switch (this.#state) {
+      case 'accepting':
+        return this.terminate('proxy-header');
+      case 'selecting':
+      case 'connecting':
+        return this.#refuse('backend-timeout');
+      case 'handshaking':
+        if (this.#handshake?.atCommand === true) return this.#refuse('client-timeout');
+        return this.terminate('backend-timeout');
+      case 'relaying':
+        return this.#lookForIdleness();
+      case 'closing':
+      case 'closed':
+        return this.terminate('internal');
+    }
+  }
+
+  #lookForIdleness(): void {
+    const { listener, wheel } = this.#context;
+    this.#idleLooks = this.#countBytes() > 0 ? 0 : this.#idleLooks + 1;
+    if (this.#idleLooks >= IDLE_LOOKS) this.terminate('idle-timeout');
+    else wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
+  }
+
+  /** Keeps what the observer learnt, and lets it go: an idle relay should weigh nothing. */
+  #leaveHandshake(): void {
+    const handshake = this.#handshake;
+    if (handshake === null) return;
+    this.#handshake = null;
+    const { listener, record, stats, wheel } = this.#context;
+    const { starttls } = handshake.observer;
+    if (starttls !== 'not-offered') stats.listeners.add(listener.row, 'starttlsOffered');
+    if (starttls === 'accepted') stats.listeners.add(listener.row, 'starttlsUsed');
+    this.#handshakeMs = wheel.now() - this.#committedAtMs;
+    this.#handshakeBytes = [handshake.bytesFromClient, handshake.bytesFromBackend];
+    if (record !== null) this.#facts = handshakeFacts(handshake.observer);
+  }
+
+  /** Adds to the counters what has moved since the last call, and returns it. */
+  #countBytes(): number {
+    const { listener, stats } = this.#context;
+    const fromClient = this.#handshakeBytes[0] + (this.#relay?.bytesFromFirst ?? 0);
+    const fromBackend = this.#handshakeBytes[1] + (this.#relay?.bytesFromSecond ?? 0);
+    const moved = fromClient - this.#bytesFromClient + fromBackend - this.#bytesFromBackend;
+    stats.listeners.add(listener.row, 'bytesFromClients', fromClient - this.#bytesFromClient);
+    stats.listeners.add(listener.row, 'bytesFromBackends', fromBackend - this.#bytesFromBackend);
+    this.#bytesFromClient = fromClient;
+    this.#bytesFromBackend = fromBackend;
+    return moved;
+  }
+
+  #makeRecord({ cause, phase }: Ending): SessionRecord {
+    const search = this.#search;
+    const via = this.#client.remote;
+    return {
+      id: this.#identifier(),
+      startedAtMs: Date.now() - this.#ageMs(),
+      listener: this.#context.listener.name,
+      client: clientText(this.#clientAddress),
+      ...(via === this.#clientAddress ? {} : { via: clientText(via) }),
+      pool: this.#context.balancer.pool.name,
+      backend: search?.backendName ?? null,
+      retries: search?.failedTries ?? [],
+      queueMs: search?.queueMs ?? 0,
+      connectMs: search?.connectMs ?? 0,
+      greetingMs: search?.greetingMs ?? 0,
+      handshakeMs: this.#handshakeMs,
+      durationMs: this.#ageMs(),
+      bytesFromClient: this.#bytesFromClient,
+      bytesFromBackend: this.#bytesFromBackend,
+      ...this.#facts,
+      cause,
+      phase,
+      termination: terminationCode(cause, phase),
+    };
+  }
+
+  #identifier(): string {
+    this.#id ??= this.#context.nextId();
+    return this.#id;
+  }
+
+  #clientHost(): string {
+    return this.#clientAddress.family === 'unix' ? 'unix' : this.#clientAddress.host;
+  }
+
+  #ageMs(): number {
+    return this.#context.wheel.now() - this.#acceptedAtMs;
+  }
+}
+
+interface Ending {
+  readonly cause: Cause;
+  readonly phase: Phase;
+}

@@ -1,0 +1,15 @@
+import type { PoolSnapshot } from '../pool/snapshot.ts';
+import type { ListenerSnapshot } from '../session/snapshot.ts';
+
+/** All that a shard needs to know: plain values, made by the control plane, sent to every shard alike. */
+export interface ShardSnapshot {
+  /** The name spoken in refusals. */
+  readonly hostName: string;
+  /** Descriptors that the sessions of all shards may use together. */
+  readonly descriptors: number;
+  /** Whether anybody reads session records. */
+  readonly records: boolean;
+  readonly listeners: readonly ListenerSnapshot[];
+  /** Every pool that a listener names. */
+  readonly pools: readonly PoolSnapshot[];
+}

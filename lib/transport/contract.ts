@@ -1,0 +1,101 @@
+import type { Address } from '../core/address.ts';
+
+/**
+ * A transport is the only thing that touches a socket. Session, handshake, balancer and admission code is written
+ * against this file and never knows what is below. Everything happens on one thread, in callbacks, and nothing here
+ * throws for what a peer or the operating system does: that ends in `onClose`.
+ */
+export interface Transport {
+  readonly name: 'net' | 'epoll';
+  /** Rejects with the operating system's error (`code` EADDRINUSE, EACCES ...) where the address cannot be had. */
+  listen(
+    address: Address,
+    options: ListenOptions,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Listening>;
+  /** Dials. The outcome is `onConnect` or `onClose` of `handler`, never before this call has returned. */
+  connect(address: Address, handler: ConnectionHandler): Connection;
+  /**
+   * Takes both connections over for good: bytes, half-closes and resets of one are passed to the other until both are
+   * closed. The caller must not touch either again; the relay's `destroy` is the way to end it early.
+   */
+  relay(first: Connection, second: Connection, handler: RelayHandler): Relay;
+}
+
+export interface ListenOptions {
+  /** Connections the kernel completes before they are accepted; the kernel has its own upper bound (somaxconn). */
+  readonly backlog: number;
+}
+
+export interface Listening {
+  /** With the port that was given where 0 was asked for. */
+  readonly address: Address;
+  /** Stops accepting, at once. Accepted connections live on. Resolves when the address is free. */
+  close(): Promise<void>;
+}
+
+/**
+ * Why a connection is over. `ended`: both directions were closed in order. `reset`: the peer sent RST, or the kernel
+ * gave up on an established connection. The rest happens while dialling.
+ */
+export type CloseReason =
+  | 'ended'
+  | 'reset'
+  | 'refused'
+  | 'unreachable'
+  | 'timed-out'
+  | 'no-ports'
+  | 'no-descriptors'
+  | 'failed';
+
+/** What a connection tells. A handler that throws ends its connection and is reported, nothing else. */
+export interface ConnectionHandler {
+  /** A dialled connection is established. */
+  onConnect(): void;
+  /** The view is valid during the call only: who wants to keep some copies it. */
+  onBytes(bytes: Uint8Array): void;
+  /** The peer has closed its direction; ours is still open. */
+  onEnd(): void;
+  /** A connection that did not accept more (`write` said false) has room again. */
+  onDrain(): void;
+  /** The last call, made once; not made after our own `destroy` or `reset`. */
+  onClose(reason: CloseReason): void;
+}
+
+export interface Connection {
+  /** Who is told. May be exchanged at any time; set it before returning from `onConnection`. */
+  handler: ConnectionHandler;
+  /** The peer's address; a client on a Unix socket has an empty path. */
+  readonly remote: Address;
+  readonly local: Address;
+  /**
+   * Sends bytes, all of them, in order. False means: it is kept, but wait for `onDrain` before the next.
+   * The bytes must not change afterwards, unless they are a view that `onBytes` of this transport handed up.
+   */
+  write(bytes: Uint8Array): boolean;
+  /** No `onBytes` and no `onEnd` until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Closes our direction after all that was written. The peer's bytes still come. */
+  end(): void;
+  /** Closes both directions now; what was written and is not yet in the kernel is dropped. */
+  destroy(): void;
+  /** As `destroy`, with RST to the peer. */
+  reset(): void;
+}
+
+/** How a relay ended; with `first-reset` the first connection was reset, and the second was then reset by us. */
+export type RelayEnd = 'ended' | 'first-reset' | 'second-reset';
+
+export interface RelayHandler {
+  /** Both connections are closed. Called once; not after `destroy`. */
+  onRelayEnd(end: RelayEnd): void;
+}
+
+export interface Relay {
+  /** Bytes read from the first connection and given to the second, and the other way. */
+  readonly bytesFromFirst: number;
+  readonly bytesFromSecond: number;
+  /** Closes both connections now. */
+  destroy(): void;
+}

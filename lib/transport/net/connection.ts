@@ -1,0 +1,171 @@
+import type { Socket } from 'node:net';
+import { type Address, ipAddress } from '../../core/address.ts';
+import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
+
+/** Told of handlers that throw: a fault of ours, which ends one session. */
+export type OnHandlerError = (error: unknown) => void;
+
+const SILENT: ConnectionHandler = {
+  onConnect() {},
+  onBytes() {},
+  onEnd() {},
+  onDrain() {},
+  onClose() {},
+};
+
+/** What the errors of sockets mean. An established connection that fails was reset, whatever the kernel calls it. */
+const DIALLING_REASONS: ReadonlyMap<string, CloseReason> = new Map([
+  ['ECONNREFUSED', 'refused'],
+  ['ENOENT', 'refused'], // a Unix socket that is not there
+  ['ECONNRESET', 'reset'],
+  ['EHOSTUNREACH', 'unreachable'],
+  ['ENETUNREACH', 'unreachable'],
+  ['EHOSTDOWN', 'unreachable'],
+  ['ENETDOWN', 'unreachable'],
+  ['ETIMEDOUT', 'timed-out'],
+  ['EADDRNOTAVAIL', 'no-ports'],
+  ['EMFILE', 'no-descriptors'],
+  ['ENFILE', 'no-descriptors'],
+] as const);
+
+/** A socket that knows its connection, so that listeners are plain functions and not a closure for each event. */
+interface OwnedSocket extends Socket {
+  connection?: NetConnection;
+}
+
+/** One `net.Socket` behind the contract. */
+export class NetConnection implements Connection {
+  handler: ConnectionHandler;
+  readonly #socket: OwnedSocket;
+  readonly #onHandlerError: OnHandlerError;
+  #reason: CloseReason = 'ended';
+  #established: boolean;
+  #remote: Address | undefined;
+
+  constructor(socket: Socket, handler: ConnectionHandler | undefined, onHandlerError: OnHandlerError) {
+    this.#socket = socket;
+    this.handler = handler ?? SILENT;
+    this.#onHandlerError = onHandlerError;
+    this.#established = !socket.connecting;
+    this.#socket.connection = this;
+    if (socket.connecting) socket.on('connect', onConnect);
+    socket.on('data', onData).on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose);
+  }
+
+  get remote(): Address {
+    this.#remote ??= endpoint(this.#socket.remoteAddress, this.#socket.remotePort);
+    return this.#remote;
+  }
+
+  get local(): Address {
+    return endpoint(this.#socket.localAddress, this.#socket.localPort);
+  }
+
+  /** False while the kernel and the socket's own buffer are full. */
+  get writable(): boolean {
+    return !this.#socket.writableNeedDrain;
+  }
+
+  write(bytes: Uint8Array): boolean {
+    return this.#socket.writable ? this.#socket.write(bytes) : true;
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    this.#socket.resume();
+  }
+
+  end(): void {
+    if (this.#socket.writable) this.#socket.end();
+  }
+
+  destroy(): void {
+    this.handler = SILENT;
+    this.#socket.destroy();
+  }
+
+  reset(): void {
+    this.handler = SILENT;
+    // A socket that still dials has nobody to reset, and Node would wait for the connection first.
+    if (this.#established) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  connected(): void {
+    this.#established = true;
+    this.#guard(() => this.handler.onConnect());
+  }
+
+  received(bytes: Uint8Array): void {
+    try {
+      this.handler.onBytes(bytes);
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  ended(): void {
+    this.#guard(() => this.handler.onEnd());
+  }
+
+  drained(): void {
+    this.#guard(() => this.handler.onDrain());
+  }
+
+  failed(error: NodeJS.ErrnoException): void {
+    this.#reason = this.#established ? 'reset' : (DIALLING_REASONS.get(error.code ?? '') ?? 'failed');
+  }
+
+  closed(): void {
+    const { handler } = this;
+    this.handler = SILENT;
+    this.#guard(() => handler.onClose(this.#reason));
+  }
+
+  #guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  /** A handler threw: its session must not live on half-told. */
+  #failed(error: unknown): void {
+    const { handler } = this;
+    this.destroy();
+    this.#onHandlerError(error);
+    try {
+      handler.onClose('failed');
+    } catch (second) {
+      this.#onHandlerError(second);
+    }
+  }
+}
+
+function endpoint(host: string | undefined, port: number | undefined): Address {
+  // A Unix socket's peer, and a peer that is gone already, have no address.
+  return (host === undefined ? undefined : ipAddress(host, port ?? 0)) ?? { family: 'unix', path: '' };
+}
+
+function onConnect(this: OwnedSocket): void {
+  this.connection?.connected();
+}
+function onData(this: OwnedSocket, bytes: Uint8Array): void {
+  this.connection?.received(bytes);
+}
+function onEnd(this: OwnedSocket): void {
+  this.connection?.ended();
+}
+function onDrain(this: OwnedSocket): void {
+  this.connection?.drained();
+}
+function onError(this: OwnedSocket, error: NodeJS.ErrnoException): void {
+  this.connection?.failed(error);
+}
+function onClose(this: OwnedSocket): void {
+  this.connection?.closed();
+}

@@ -1,0 +1,66 @@
+import { connect, createServer, type ListenOptions as NetListenOptions, type Server } from 'node:net';
+import { type Address, ipAddress } from '../../core/address.ts';
+import type { ConnectionHandler, Listening, Transport } from '../contract.ts';
+import { NetConnection, type OnHandlerError } from './connection.ts';
+import { NetRelay } from './relay.ts';
+
+/** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
+const HIGH_WATER_MARK = 65_536;
+
+// Half-close must survive, small replies must not wait for the peer's ACK.
+const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_MARK } as const;
+
+/** The reference transport: Node's own sockets. Runs everywhere. */
+export function createNetTransport(onHandlerError: OnHandlerError): Transport {
+  return {
+    name: 'net',
+
+    listen(address, options, onConnection) {
+      const server = createServer(SOCKET_OPTIONS, socket => {
+        onConnection(new NetConnection(socket, undefined, onHandlerError));
+      });
+      return started(server, { ...target(address), backlog: options.backlog, ipv6Only: isIpv6(address) });
+    },
+
+    connect(address: Address, handler: ConnectionHandler) {
+      return new NetConnection(connect({ ...SOCKET_OPTIONS, ...target(address) }), handler, onHandlerError);
+    },
+
+    relay(first, second, handler) {
+      return new NetRelay(first as NetConnection, second as NetConnection, handler);
+    },
+  };
+}
+
+function target(address: Address): { host: string; port: number } | { path: string } {
+  return address.family === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+}
+
+// `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
+function isIpv6(address: Address): boolean {
+  return address.family === 'ipv6';
+}
+
+function started(server: Server, options: NetListenOptions): Promise<Listening> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options, () => {
+      server.off('error', reject);
+      // Accept errors (EMFILE and the like) are Node's to retry; the descriptor budget keeps them from happening.
+      server.on('error', () => {});
+      resolve({ address: boundTo(server), close: () => closed(server) });
+    });
+  });
+}
+
+function boundTo(server: Server): Address {
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return { family: 'unix', path: bound ?? '' };
+  return ipAddress(bound.address, bound.port) ?? { family: 'unix', path: '' };
+}
+
+/** The listening socket is gone at once; Node's own callback would wait for every accepted connection. */
+function closed(server: Server): Promise<void> {
+  server.close();
+  return new Promise(resolve => setImmediate(resolve));
+}
