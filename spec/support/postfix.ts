@@ -11,7 +11,7 @@ import { temporaryDirectory } from './temporary-directory.ts';
 export interface PostfixOptions {
   /** `smtpd_upstream_proxy_protocol = haproxy`: a PROXY header, version 1 or 2, must open each connection. */
   readonly proxyProtocol?: boolean;
-  /** postscreen in front: it sends `220-`, waits `greetWait` and only then goes on. */
+  /** postscreen in front: it sends `220-`, waits a second and only then goes on. */
   readonly postscreen?: boolean;
   /** More lines for main.cf; they win over the fixture's. */
   readonly main?: readonly string[];
