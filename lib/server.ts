@@ -6,7 +6,7 @@ import type { Config } from './config/config.ts';
 import { type Address, formatAddress } from './core/address.ts';
 import { openBoard } from './core/board.ts';
 import { monotonicMs } from './core/clock.ts';
-import { createLog, type Log, type Logger } from './core/log.ts';
+import { createLog, type LineWriter, type Log, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -28,12 +28,18 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+export interface ServerOptions {
+  /** Takes the log's lines instead of standard output. */
+  readonly log?: LineWriter;
+}
+
 /** Descriptors that are not the sessions': the log, name look-ups, and whatever the runtime opens for a moment. */
 const OTHER_DESCRIPTORS = 32;
 
 /** The composition root: builds the planes, wires them, starts them. Rejects with a sentence an operator can act on. */
-export async function startServer(config: Config): Promise<Server> {
-  const log = createLog({ level: config.log.level, instance: config.instance });
+export async function startServer(config: Config, options: ServerOptions = {}): Promise<Server> {
+  const { level } = config.log;
+  const log = createLog({ level, instance: config.instance, ...(options.log && { out: options.log }) });
   const { logger } = log;
   const board = openBoard();
   const stats = openShardStats();

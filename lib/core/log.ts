@@ -6,8 +6,12 @@ export interface LogOptions {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
   /** Name of the instance, on every line. */
   readonly instance: string;
-  /** File descriptor to write to; 1 unless told. */
-  readonly fd?: number;
+  /** Takes each line, its line feed included; standard output unless given. */
+  readonly out?: LineWriter;
+}
+
+export interface LineWriter {
+  write(line: string): void;
 }
 
 export interface Log {
@@ -22,30 +26,32 @@ export interface Log {
 const HELD_OCTETS = 8 * 1_048_576;
 
 /** JSON lines, written off the sessions' path: the process goes on while the disk or pipe is busy. */
-export function createLog(options: LogOptions): Log {
-  let dropped = 0;
-  const out = destination({ dest: options.fd ?? 1, sync: false, maxLength: HELD_OCTETS });
-  out.on('drop', () => dropped++);
-  // A reader that is gone (EPIPE) must not end the mail.
-  out.on('error', () => {});
+export function createLog({ level, instance, out }: LogOptions): Log {
+  const sink = out === undefined ? standardOutput() : { out, dropped: () => 0, flush: () => {} };
   const logger = pino(
     {
-      level: options.level,
-      base: { instance: options.instance },
+      level,
+      base: { instance },
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: label => ({ level: label }) },
     },
-    out,
+    sink.out,
   );
-  return {
-    logger,
-    dropped: () => dropped,
-    flush() {
-      try {
-        out.flushSync();
-      } catch {
-        // Nothing was opened yet, or the reader is gone.
-      }
-    },
+  return { logger, dropped: sink.dropped, flush: sink.flush };
+}
+
+function standardOutput() {
+  let dropped = 0;
+  const out = destination({ dest: 1, sync: false, maxLength: HELD_OCTETS });
+  out.on('drop', () => dropped++);
+  // A reader that is gone (EPIPE) must not end the mail.
+  out.on('error', () => {});
+  const flush = (): void => {
+    try {
+      out.flushSync();
+    } catch {
+      // Nothing was opened yet, or the reader is gone.
+    }
   };
+  return { out, dropped: () => dropped, flush };
 }

@@ -1,0 +1,149 @@
+/** An instance under test: the whole program, in this process, on free ports, its log in the test's hands. */
+import { EventEmitter, on } from 'node:events';
+import { formatFault } from '../../lib/config/faults.ts';
+import { loadConfigText } from '../../lib/config/load.ts';
+import type { Address } from '../../lib/core/address.ts';
+import { type Server, startServer } from '../../lib/server.ts';
+import { eventually, within } from './eventually.ts';
+import { type Metrics, scrape } from './metrics.ts';
+import type { Owner } from './owner.ts';
+
+/** The transports that every end-to-end test runs on. */
+export const TRANSPORTS = ['net'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
+
+/** One line of the log, parsed. */
+export type LogLine = Readonly<Record<string, unknown>>;
+
+export interface Instance {
+  readonly server: Server;
+  /** Where the listener listens, its first address; the only listener's unless named. */
+  address(listener?: string): Address;
+  readonly admin: Address;
+  /** All lines so far. */
+  readonly log: readonly LogLine[];
+  /** The first line that fits, past or to come. */
+  logged(what: string, fits: (line: LogLine) => boolean): Promise<LogLine>;
+  /** The records of the first `count` sessions that ended, past or to come. */
+  sessions(count: number): Promise<readonly LogLine[]>;
+  metrics(): Promise<Metrics>;
+  /** Resolves when every count is back at zero; rejects with what is not. */
+  idle(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * A configuration as a file would hold it, without what tests always want: port 0 on loopback where `listen` is left
+ * out, an admin listener, the access log.
+ */
+export interface Settings {
+  readonly listeners: readonly Readonly<Record<string, unknown>>[];
+  readonly pools: readonly Readonly<Record<string, unknown>>[];
+  readonly [key: string]: unknown;
+}
+
+/** The usual case: one listener `mx` and one pool `mx` before these backends. */
+export function mx(
+  backends: readonly (string | Readonly<Record<string, unknown>>)[],
+  pool: Readonly<Record<string, unknown>> = {},
+  listener: Readonly<Record<string, unknown>> = {},
+): Settings {
+  const named = backends.map((backend, at) =>
+    typeof backend === 'string'
+      ? { name: `b${at + 1}`, address: backend }
+      : { name: `b${at + 1}`, ...backend },
+  );
+  return {
+    listeners: [{ name: 'mx', pool: 'mx', ...listener }],
+    pools: [{ name: 'mx', ...pool, backends: named }],
+  };
+}
+
+/** Starts an instance; it is stopped, and must have become idle, when the test ends. */
+export async function startInstance(
+  owner: Owner,
+  transport: TransportName,
+  settings: Settings,
+): Promise<Instance> {
+  const { listeners, ...rest } = settings;
+  const whole = {
+    instance: 'test',
+    hostName: 'lb.example',
+    transport,
+    drainTimeout: '5s',
+    admin: { listen: '127.0.0.1:0' },
+    log: { level: 'debug', access: true },
+    ...rest,
+    listeners: listeners.map(listener => ({ listen: '127.0.0.1:0', ...listener })),
+  };
+  const loaded = loadConfigText(JSON.stringify(whole), 'settings', {});
+  if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'));
+
+  const log: LogLine[] = [];
+  const lines = new EventEmitter();
+  lines.setMaxListeners(0);
+  const write = (text: string): void => {
+    const line = JSON.parse(text) as LogLine;
+    log.push(line);
+    lines.emit('line', line);
+  };
+  const server = await startServer(loaded.config, { log: { write } });
+
+  const logged = async (what: string, fits: (line: LogLine) => boolean): Promise<LogLine> => {
+    const past = log.find(fits);
+    if (past !== undefined) return past;
+    const wait = new AbortController();
+    const search = async (): Promise<LogLine> => {
+      for await (const [line] of on(lines, 'line', { signal: wait.signal })) if (fits(line)) return line;
+      throw new Error('the log has ended');
+    };
+    try {
+      return await within(`the log line: ${what}`, search());
+    } finally {
+      wait.abort();
+    }
+  };
+  const records = () => log.filter(line => line['msg'] === 'session');
+
+  const instance: Instance = {
+    server,
+    log,
+    logged,
+    address(listener) {
+      const [first] =
+        listener === undefined ? [...server.listening.values()] : [server.listening.get(listener)];
+      const address = first?.[0];
+      if (address === undefined) throw new Error(`there is no listener ${listener}`);
+      return address;
+    },
+    get admin() {
+      if (server.admin === null) throw new Error('there is no admin listener');
+      return server.admin;
+    },
+    async sessions(count) {
+      await logged(`session ${count}`, () => records().length >= count);
+      return records().slice(0, count);
+    },
+    metrics: () => scrape(instance.admin),
+    async idle() {
+      await eventually('all counts at zero', async () => {
+        const metrics = await instance.metrics();
+        for (const gauge of [
+          'smtplb_sessions_active',
+          'smtplb_backend_sessions_active',
+          'smtplb_queue_length',
+        ]) {
+          if (metrics.sum(gauge) !== 0) throw new Error(`${gauge} is ${metrics.sum(gauge)}`);
+        }
+        return true;
+      });
+    },
+    stop: () => server.stop(),
+  };
+  owner.teardown(async () => {
+    const stopped = server.stop();
+    void server.stop(); // whoever is left is ended now
+    await stopped;
+  });
+  return instance;
+}
