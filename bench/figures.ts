@@ -36,8 +36,14 @@ export function figuresOf(
   function figure(subject: string, metric: Metric): Figure | undefined {
     const mine = values(subject, metric);
     const value = summarize(mine);
-    const ratio = metric.compared ? summarize(ratios(mine, values(BASE, metric))) : undefined;
+    const ratio = metric.compared ? mostly(ratios(mine, values(BASE, metric))) : undefined;
     return value && { value, ...(ratio === undefined ? {} : { ratio }) };
+  }
+  /** The few rounds in which a ratio could be taken are the lucky ones: fewer than most say nothing. */
+  function mostly(found: readonly (number | undefined)[]): Summary | undefined {
+    return found.filter(ratio => ratio !== undefined).length * 2 > found.length
+      ? summarize(found)
+      : undefined;
   }
   function figures(subject: string): Figures {
     const found = metrics.map(metric => [metric.key, figure(subject, metric)] as const);

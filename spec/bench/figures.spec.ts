@@ -30,14 +30,29 @@ t.test('without HAProxy there is no ratio, and where a ratio says nothing there 
 
 t.test('added is what is above the direct way', async t => {
   const rounds = new Map([
-    ['direct', [{ wait: [100] }, { wait: [110] }]],
-    ['smtplb', [{ wait: [130] }, { wait: [150] }]],
-    ['haproxy', [{ wait: [120] }, { wait: [110] }]],
+    ['direct', [{ wait: [100] }, { wait: [110] }, { wait: [100] }]],
+    ['smtplb', [{ wait: [130] }, { wait: [150] }, { wait: [110] }]],
+    ['haproxy', [{ wait: [120] }, { wait: [110] }, { wait: [110] }]],
   ]);
   const figures = figuresOf([added], rounds);
   t.equal(figures.get('direct')?.get('added'), undefined);
-  t.strictSame(figures.get('smtplb')?.get('added')?.value.rounds, [30, 40]);
-  t.strictSame(figures.get('smtplb')?.get('added')?.ratio?.rounds, [1.5, undefined], 'HAProxy added nothing');
+  t.strictSame(figures.get('smtplb')?.get('added')?.value.rounds, [30, 40, 10]);
+  t.strictSame(
+    figures.get('smtplb')?.get('added')?.ratio?.rounds,
+    [1.5, undefined, 1],
+    'HAProxy added nothing once',
+  );
+});
+
+t.test('there is no ratio where HAProxy added nothing in half of the rounds', async t => {
+  const rounds = new Map([
+    ['direct', [{ wait: [100] }, { wait: [100] }]],
+    ['smtplb', [{ wait: [130] }, { wait: [130] }]],
+    ['haproxy', [{ wait: [110] }, { wait: [90] }]],
+  ]);
+  const figure = figuresOf([added], rounds).get('smtplb')?.get('added');
+  t.equal(figure?.value.median, 30);
+  t.equal(figure?.ratio, undefined);
 });
 
 t.test('a subject without a process has no figure of one', async t => {
