@@ -1,11 +1,4 @@
-import {
-  Counter,
-  Gauge,
-  Histogram,
-  type MetricObjectWithValues,
-  type MetricValueWithName,
-  type Registry,
-} from 'prom-client';
+import { Counter, Gauge, Histogram, type MetricValueWithName, type Registry } from 'prom-client';
 import type { HistogramTable } from '../core/counters.ts';
 
 /** One value of a metric. */
@@ -64,7 +57,7 @@ export interface HistogramSample {
 export class ScrapedHistogram extends Histogram {
   readonly #read: () => Iterable<HistogramSample>;
   readonly #bounds: readonly number[];
-  readonly #metric: string;
+  readonly #description: Description;
 
   constructor(
     registry: Registry,
@@ -75,26 +68,28 @@ export class ScrapedHistogram extends Histogram {
     super({ ...base(registry, description), buckets: [...bounds] });
     this.#read = read;
     this.#bounds = bounds;
-    this.#metric = description.name;
+    this.#description = description;
   }
 
-  override async get(): Promise<MetricObjectWithValues<MetricValueWithName<string>>> {
-    const described = await super.get();
-    return { ...described, values: [...this.#read()].flatMap(sample => this.#values(sample)) };
+  /** prom-client asks histograms for their text by this name, which its types do not have; its `get` calls it too. */
+  async getForPromString() {
+    const values = [...this.#read()].flatMap(sample => this.#values(sample));
+    return { name: this.#description.name, help: this.#description.help, type: 'histogram', values };
   }
 
   /** The cumulative buckets, sum and count of the text format. */
   #values({ labels, rows }: HistogramSample): MetricValueWithName<string>[] {
+    const { name } = this.#description;
     let below = 0;
     const buckets = [...this.#bounds, Number.POSITIVE_INFINITY].map((bound, at) => {
       below += sum(rows.map(row => row.buckets[at] ?? 0));
       const le = bound === Number.POSITIVE_INFINITY ? '+Inf' : bound;
-      return { metricName: `${this.#metric}_bucket`, labels: { ...labels, le }, value: below };
+      return { metricName: `${name}_bucket`, labels: { ...labels, le }, value: below };
     });
     return [
       ...buckets,
-      { metricName: `${this.#metric}_sum`, labels, value: sum(rows.map(row => row.sum)) },
-      { metricName: `${this.#metric}_count`, labels, value: below },
+      { metricName: `${name}_sum`, labels, value: sum(rows.map(row => row.sum)) },
+      { metricName: `${name}_count`, labels, value: below },
     ];
   }
 }
