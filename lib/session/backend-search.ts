@@ -88,10 +88,13 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   /** Looks for a backend; the owner hears the outcome, perhaps within this call. */
   begin(): void {
     const { balancer, wheel } = this.#context;
-    this.#owner.onSearching('selecting');
+    const isRetry = this.failedTries.length > 0;
+    if (!isRetry) this.#owner.onSearching('selecting');
     const outcome = balancer.select(this);
     if (outcome === 'none') return this.#lost();
     if (outcome !== 'full') return this.#dial(outcome);
+    // A session that dialled in vain ended while connecting, unless it had to wait again.
+    if (isRetry) this.#owner.onSearching('selecting');
     if (!balancer.wait(this)) return this.#owner.onLost('queue-full');
     this.#enter('queued');
     wheel.arm(this.#timer, balancer.pool.queue.timeoutMs);
