@@ -1,26 +1,199 @@
 import t from 'tap';
-import { formatAddress } from '../../lib/core/address.ts';
+import { type Address, formatAddress } from '../../lib/core/address.ts';
+import { blackHole } from '../support/black-hole.ts';
 import { refusingAddress } from '../support/free-port.ts';
 import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
-import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import { needs } from '../support/needs.ts';
+import type { Owner } from '../support/owner.ts';
+import { startSmtpSink } from '../support/postfix-tools.ts';
+import {
+  closeAtOnce,
+  dieAfter,
+  greet,
+  resetAtOnce,
+  type Script,
+  type ScriptedBackend,
+  silent,
+  smtp,
+  startScriptedBackend,
+} from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
+import { deliverOne, greetings, ONE_MESSAGE, octetsAt } from './dialogue.ts';
+
+/** A backend that never becomes a session's backend. */
+interface Failing {
+  readonly what: string;
+  readonly at: (owner: Owner) => Promise<{ readonly address: Address; readonly backend?: ScriptedBackend }>;
+  /** What it may be called; a reset can overtake the connect. */
+  readonly faults: readonly string[];
+}
+
+const scripted =
+  (script: Script): Failing['at'] =>
+  async owner => {
+    const backend = await startScriptedBackend(owner, script);
+    return { address: backend.address, backend };
+  };
+
+const FAILING: readonly Failing[] = [
+  { what: 'refuses', at: async () => ({ address: await refusingAddress() }), faults: ['refused'] },
+  { what: 'is a black hole', at: async t => ({ address: await blackHole(t) }), faults: ['connect-timeout'] },
+  { what: 'resets at once', at: scripted(resetAtOnce), faults: ['refused', 'reset-early'] },
+  { what: 'closes at once', at: scripted(closeAtOnce), faults: ['closed-early'] },
+  { what: 'is silent', at: scripted(silent), faults: ['greeting-timeout'] },
+  { what: 'stops within its greeting', at: scripted(greet('220-mx')), faults: ['greeting-timeout'] },
+  ...['2', '22', '220', '220-x', '220 x\r'].flatMap(text => [
+    {
+      what: `closes after ${JSON.stringify(text)}`,
+      at: scripted(dieAfter(text, 'close')),
+      faults: ['closed-early'],
+    },
+    {
+      what: `resets after ${JSON.stringify(text)}`,
+      at: scripted(dieAfter(text, 'reset')),
+      faults: ['refused', 'reset-early'],
+    },
+  ]),
+];
+
+/** Short enough for a test, long enough for a busy machine. */
+const QUICK = { timeout: '250ms', greetingTimeout: '250ms' };
 
 for (const transport of TRANSPORTS) {
+  for (const { what, at, faults } of FAILING) {
+    t.test(
+      `${transport}: a backend that ${what} is left for another; the client sees one greeting`,
+      async t => {
+        const bad = await at(t);
+        const good = await startScriptedBackend(t, smtp());
+        const instance = await startInstance(
+          t,
+          transport,
+          mx([formatAddress(bad.address), { address: formatAddress(good.address), backup: true }], {
+            connect: QUICK,
+          }),
+        );
+        const from = performance.now();
+        const client = await connectClient(t, instance.address());
+        await deliverOne(client);
+        const tookMs = performance.now() - from;
+
+        t.equal(greetings(client), 1, 'one greeting');
+        t.match(
+          client.received.toString('latin1'),
+          /^220 backend\.example ESMTP\r\n/,
+          'and nothing before it',
+        );
+        t.equal(good.connections.length, 1, 'one connection to the good backend');
+        t.equal(good.connections[0]?.received.toString('latin1'), ONE_MESSAGE, 'every octet once');
+        if (bad.backend !== undefined) t.equal(octetsAt(bad.backend), 0, 'no octet at the bad one');
+
+        const [record] = await instance.sessions(1);
+        t.match(record, { backend: 'b2', cause: 'normal', retries: [{ backend: 'b1', fault: String }] });
+        const fault = String((record as { retries: { fault: string }[] }).retries[0]?.fault);
+        t.ok(faults.includes(fault), `called ${fault}`);
+        const metrics = await instance.metrics();
+        t.equal(metrics.sum('smtplb_retries_total'), 1);
+        t.equal(metrics.value('smtplb_retries_total', { pool: 'mx', reason: fault }), 1);
+        t.equal(metrics.sum('smtplb_backend_failures_total'), 1);
+        t.equal(metrics.value('smtplb_backend_failures_total', { backend: 'b1', reason: fault }), 1);
+        await instance.idle();
+        await good.idle();
+        await Promise.all(bad.backend?.connections.map(connection => connection.closed) ?? []);
+        t.comment(`${fault}; session of ${tookMs.toFixed(1)} ms`);
+      },
+    );
+  }
+
+  t.test(`${transport}: no more backends are tried than connect.attempts says, then 421`, async t => {
+    const refusing = await Promise.all(Array.from({ length: 5 }, refusingAddress));
+    for (const attempts of [1, 3]) {
+      const instance = await startInstance(
+        t,
+        transport,
+        mx(refusing.map(formatAddress), { connect: { attempts } }),
+      );
+      const client = await connectClient(t, instance.address());
+      t.match(await client.reply(), { raw: /^421 4\.3\.2 lb\.example / });
+      await client.expectClosed('fin');
+      client.end();
+      const [record] = await instance.sessions(1);
+      t.match(record, { cause: 'backend-refused', phase: 'connecting', termination: 'rC' });
+      const tried = (record as { retries: { backend: string }[] }).retries.map(one => one.backend);
+      t.equal(tried.length, attempts);
+      t.equal(new Set(tried).size, attempts, 'none of them twice');
+      const metrics = await instance.metrics();
+      t.equal(metrics.sum('smtplb_retries_total'), attempts - 1);
+      t.equal(metrics.value('smtplb_sessions_total', { cause: 'backend-refused', phase: 'connecting' }), 1);
+      await instance.idle();
+    }
+  });
+
+  t.test(`${transport}: where all backends refuse, the client hears 421 within a second`, async t => {
+    const refusing = await Promise.all([refusingAddress(), refusingAddress()]);
+    const instance = await startInstance(t, transport, mx(refusing.map(formatAddress)));
+    const tookMs: number[] = [];
+    const causes: unknown[] = [];
+    // The first few find out, and eject the backends; the rest find none to try.
+    for (let count = 1; count <= 10; count++) {
+      const from = performance.now();
+      const client = await connectClient(t, instance.address());
+      t.match(await client.reply(), { raw: /^421 4\.3\.2 lb\.example [^\r\n]+\r\n$/ });
+      tookMs.push(performance.now() - from);
+      await client.expectClosed('fin');
+      client.end();
+      causes.push((await instance.sessions(count)).at(-1)?.['cause']);
+    }
+    t.ok(Math.max(...tookMs) < 1_000, 'within a second');
+    t.equal(causes[0], 'backend-refused');
+    t.equal(causes.at(-1), 'no-backend', 'both have been ejected');
+    t.comment(
+      `slowest of ${tookMs.length}: ${Math.max(...tookMs).toFixed(1)} ms; causes ${[...new Set(causes)]}`,
+    );
+    await instance.idle();
+  });
+
   t.test(
-    `${transport}: a backend that refuses is left for another, and the client sees one greeting`,
+    `${transport}: a stopped backend costs one greeting timeout; others do not notice`,
+    needs('smtp-sink'),
     async t => {
+      const stopped = await startSmtpSink(t, { hostName: 'stopped.example' });
       const good = await startScriptedBackend(t, smtp());
       const instance = await startInstance(
         t,
         transport,
-        mx([formatAddress(await refusingAddress()), { address: formatAddress(good.address), backup: true }]),
+        mx([formatAddress(stopped.address), { address: formatAddress(good.address), backup: true }], {
+          connect: QUICK,
+          passiveHealth: { failures: 2, pause: '1m', maxPause: '1m' },
+        }),
       );
+      const before = await connectClient(t, instance.address());
+      await before.expect(/^220 stopped\.example/);
+      await before.command('EHLO early.example', 250);
+
+      stopped.process.kill('SIGSTOP');
+      const other = connectClient(t, instance.address());
       const client = await connectClient(t, instance.address());
-      t.match(await client.reply(), { code: 220 });
-      await client.command('QUIT', 221);
-      client.end();
-      const [record] = await instance.sessions(1);
-      t.match(record, { backend: 'b2', retries: [{ backend: 'b1', fault: 'refused' }] });
+      const from = performance.now();
+      await Promise.all([client, await other].map(deliverOne));
+      const stoppedMs = performance.now() - from;
+      t.equal(greetings(client), 1);
+      const after = performance.now();
+      await deliverOne(await connectClient(t, instance.address()));
+      const ejectedMs = performance.now() - after;
+      t.ok(ejectedMs < 200, 'once it is ejected nobody waits for it');
+
+      stopped.process.kill('SIGCONT');
+      await before.deliver();
+      await before.command('QUIT', 221);
+      before.end();
+      const records = await instance.sessions(4);
+      t.match(
+        records.map(record => record['retries']),
+        [[{ fault: 'greeting-timeout' }], [{ fault: 'greeting-timeout' }], [], []],
+      );
+      t.match(records.at(-1), { backend: 'b1', cause: 'normal' }, 'the session it had goes on');
+      t.comment(`while stopped ${stoppedMs.toFixed(0)} ms, once ejected ${ejectedMs.toFixed(0)} ms`);
       await instance.idle();
     },
   );
