@@ -26,6 +26,8 @@ export function createTimer(onTimeout: () => void): Timer {
 
 export class TimerWheel {
   readonly #slots: Timer[] = [];
+  /** What fires in this call of `advance`. */
+  readonly #due: Timer = createRing();
   readonly #clock: MonotonicMs;
   #tick: number;
   #size = 0;
@@ -35,11 +37,7 @@ export class TimerWheel {
     this.#clock = clock;
     this.#nowMs = clock();
     this.#tick = Math.floor(this.#nowMs / TICK_MS);
-    for (let at = 0; at < SLOTS; at++) {
-      const ring = createTimer(() => {});
-      ring.previous = ring.next = ring;
-      this.#slots.push(ring);
-    }
+    for (let at = 0; at < SLOTS; at++) this.#slots.push(createRing());
   }
 
   /** Armed timers. */
@@ -77,28 +75,28 @@ export class TimerWheel {
   advance(): void {
     this.#nowMs = this.#clock();
     const current = Math.floor(this.#nowMs / TICK_MS);
-    if (this.#size === 0) {
-      this.#tick = current;
-      return;
-    }
-    // A pause longer than one turn of the wheel needs each slot only once.
-    const turns = Math.min(current - this.#tick, SLOTS);
-    for (let step = 0; step < turns; step++) this.#fire(current - turns + step);
+    const first = this.#tick;
     this.#tick = current;
+    if (this.#size === 0) return;
+    // The current tick is looked at now and again in the next call: the wheel is not driven on the edge of a tick.
+    // A pause longer than one turn of the wheel needs each slot only once.
+    for (let tick = Math.max(first, current - SLOTS + 1); tick <= current; tick++) this.#collect(tick);
+    // A callback may cancel, move or arm any timer, those due now among them: so one is taken at a time, and what is
+    // armed meanwhile waits in its slot for the next call.
+    for (let timer = this.#due.next; timer !== this.#due && timer !== null; timer = this.#due.next) {
+      this.cancel(timer);
+      timer.onTimeout();
+    }
   }
 
-  /** Empties one slot of what is due. Timers armed meanwhile go elsewhere: their slot is at least a tick ahead. */
-  #fire(tick: number): void {
+  /** Moves what is due from a slot to the ring of what fires now. */
+  #collect(tick: number): void {
     const ring = this.#slots[tick % SLOTS] as Timer;
-    const dueBefore = (tick + 1) * TICK_MS;
-    let timer = ring.next as Timer;
-    while (timer !== ring) {
-      let next = timer.next as Timer;
-      if (timer.deadlineMs < dueBefore || timer.deadlineMs <= this.#nowMs) {
+    for (let timer = ring.next as Timer; timer !== ring; ) {
+      const next = timer.next as Timer;
+      if (timer.deadlineMs <= this.#nowMs) {
         this.cancel(timer);
-        timer.onTimeout();
-        // The callback may have cancelled `next`; then start over at the ring.
-        if (next !== ring && next.next === null) next = ring.next as Timer;
+        this.#append(timer, this.#due);
       }
       timer = next;
     }
@@ -106,7 +104,10 @@ export class TimerWheel {
 
   #link(timer: Timer): void {
     const tick = Math.max(Math.floor(timer.deadlineMs / TICK_MS), this.#tick);
-    const ring = this.#slots[tick % SLOTS] as Timer;
+    this.#append(timer, this.#slots[tick % SLOTS] as Timer);
+  }
+
+  #append(timer: Timer, ring: Timer): void {
     const last = ring.previous as Timer;
     timer.previous = last;
     timer.next = ring;
@@ -114,4 +115,10 @@ export class TimerWheel {
     ring.previous = timer;
     this.#size++;
   }
+}
+
+function createRing(): Timer {
+  const ring = createTimer(() => {});
+  ring.previous = ring.next = ring;
+  return ring;
 }
