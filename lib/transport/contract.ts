@@ -7,7 +7,10 @@ import type { Address } from '../core/address.ts';
  */
 export interface Transport {
   readonly name: 'net' | 'epoll';
-  /** Rejects with the operating system's error (`code` EADDRINUSE, EACCES ...) where the address cannot be had. */
+  /**
+   * Rejects with the operating system's error (`code` EADDRINUSE, EACCES ...) where the address cannot be had.
+   * `onConnection` is not called for a connection whose peer is not known any more: it could not be admitted.
+   */
   listen(
     address: Address,
     options: ListenOptions,
@@ -84,7 +87,10 @@ export interface Connection {
   reset(): void;
 }
 
-/** How a relay ended; with `first-reset` the first connection was reset, and the second was then reset by us. */
+/**
+ * How a relay ended. With `first-reset` the first connection was reset, and the second was then reset by us. A reset by
+ * a peer whose other side had ended already is passed on as well, but counts as `ended`.
+ */
 export type RelayEnd = 'ended' | 'first-reset' | 'second-reset';
 
 export interface RelayHandler {

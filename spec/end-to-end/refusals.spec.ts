@@ -1,5 +1,7 @@
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import t from 'tap';
-import type { Address } from '../../lib/core/address.ts';
+import type { Address, IpAddress } from '../../lib/core/address.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
 import { refusingAddress } from '../support/free-port.ts';
@@ -67,6 +69,11 @@ async function served(owner: Owner, address: Address, options: ClientOptions = {
   const client = await connectClient(owner, address, options);
   await client.expect(220);
   return client;
+}
+
+function ipOf(address: Address): IpAddress {
+  if (address.family === 'unix') throw new Error('not an IP address');
+  return address;
 }
 
 async function quit(...clients: readonly SmtpClient[]): Promise<void> {
@@ -232,6 +239,32 @@ for (const transport of TRANSPORTS) {
     await quit(await served(t, allowing.address(), { from: '127.0.0.2' }));
     await allowing.idle();
   });
+
+  t.test(
+    `${transport}: a denied client that is gone before it is accepted gets no byte to a backend`,
+    async t => {
+      const { instance, backend } = await scene(t, transport, address =>
+        mx([address], {}, { clients: { deny: ['127.0.0.0/8'] } }),
+      );
+      const { host, port } = ipOf(instance.address());
+      // All of them are reset before this process comes round to accepting one: then nobody knows their address.
+      const gone = Array.from({ length: 100 }, () => {
+        const socket = connect({ host, port });
+        socket.on('error', () => {});
+        socket.on('connect', () => {
+          socket.write('EHLO gone.example\r\nMAIL FROM:<>\r\n');
+          socket.resetAndDestroy();
+        });
+        return once(socket, 'close');
+      });
+      await Promise.all(gone);
+      const [last] = await refused(t, instance, DENIED);
+      t.match(last, { cause: 'denied' });
+      t.equal(backend.connections.length, 0, 'no backend was dialled');
+      t.equal((await instance.metrics()).sum('smtplb_picks_total'), 0);
+      await instance.idle();
+    },
+  );
 
   t.test(`${transport}: IPv6 clients are on the lists too`, async t => {
     const { instance } = await scene(t, transport, address =>

@@ -7,23 +7,40 @@ import { NetRelay } from './relay.ts';
 /** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
 const HIGH_WATER_MARK = 65_536;
 
+/** The most that is read from a dialled socket at once. */
+const READ_OCTETS = 65_536;
+
 // Half-close must survive, small replies must not wait for the peer's ACK.
 const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH_WATER_MARK } as const;
 
 /** The reference transport: Node's own sockets. Runs everywhere. */
 export function createNetTransport(onHandlerError: OnHandlerError): Transport {
+  const readBuffer = Buffer.allocUnsafeSlow(READ_OCTETS);
   return {
     name: 'net',
 
     listen(address, options, onConnection) {
       const server = createServer(SOCKET_OPTIONS, socket => {
-        onConnection(new NetConnection(socket, undefined, onHandlerError));
+        // Reset before it was accepted: what it sent can still be read, but nobody can say who sent it.
+        if (address.family !== 'unix' && socket.remoteAddress === undefined) socket.destroy();
+        else onConnection(new NetConnection(socket, undefined, onHandlerError));
       });
       return started(server, { ...target(address), backlog: options.backlog, ipv6Only: isIpv6(address) });
     },
 
     connect(address: Address, handler: ConnectionHandler) {
-      return new NetConnection(connect({ ...SOCKET_OPTIONS, ...target(address) }), handler, onHandlerError);
+      // Reads of all dialled sockets land in one buffer, past the stream machinery, and are copied out at their own
+      // size: replies are small, and a fresh 64 KiB for each is what the garbage collector would spend its time on.
+      const onread = {
+        buffer: readBuffer,
+        callback(length: number, buffer: Uint8Array): boolean {
+          connection.received(Buffer.from(buffer.subarray(0, length)));
+          return true;
+        },
+      };
+      const socket = connect({ ...SOCKET_OPTIONS, ...target(address), onread });
+      const connection = new NetConnection(socket, handler, onHandlerError);
+      return connection;
     },
 
     relay(first, second, handler) {
