@@ -18,9 +18,11 @@ export interface CidrSet {
 /** Throws RangeError for a prefix longer than its family's addresses. */
 export function cidrSet(networks: readonly Cidr[]): CidrSet {
   const list = new BlockList();
+  const empty = networks.length === 0;
   for (const { host, prefix, family } of networks) list.addSubnet(host, prefix, family);
   return {
-    empty: networks.length === 0,
-    has: address => address.family !== 'unix' && list.check(address.host, address.family),
+    empty,
+    // A look-up costs microseconds, and most listeners have no list.
+    has: address => !empty && address.family !== 'unix' && list.check(address.host, address.family),
   };
 }

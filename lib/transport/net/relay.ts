@@ -1,9 +1,10 @@
-import type { CloseReason, ConnectionHandler, Relay, RelayEnd, RelayHandler } from '../contract.ts';
+import type { CloseReason, ConnectionHandler, Relay, RelayHandler } from '../contract.ts';
 import type { NetConnection } from './connection.ts';
 
 /** One direction and its end: what this side sends goes to the other. */
 class RelaySide implements ConnectionHandler {
   bytes = 0;
+  ended = false;
   closed = false;
   other!: RelaySide;
   readonly connection: NetConnection;
@@ -22,6 +23,7 @@ class RelaySide implements ConnectionHandler {
   }
 
   onEnd(): void {
+    this.ended = true;
     this.other.connection.end();
   }
 
@@ -70,11 +72,14 @@ export class NetRelay implements Relay {
   }
 
   sideClosed(side: RelaySide, reason: CloseReason): void {
-    if (reason !== 'ended') {
-      side.other.connection.reset();
-      this.#handler.onRelayEnd(side === this.#first ? 'first-reset' : 'second-reset');
-    } else if (side.other.closed) {
-      this.#handler.onRelayEnd('ended' satisfies RelayEnd);
+    if (reason === 'ended') {
+      if (side.other.closed) this.#handler.onRelayEnd('ended');
+      return;
     }
+    side.other.connection.reset();
+    // Many a client closes for good after QUIT without reading the goodbye: once the other side has ended, a reset
+    // harms nobody.
+    if (side.other.ended) this.#handler.onRelayEnd('ended');
+    else this.#handler.onRelayEnd(side === this.#first ? 'first-reset' : 'second-reset');
   }
 }
