@@ -62,7 +62,10 @@ export interface HandshakeObserver {
   /** Set in the phase `refused` and no other. */
   readonly fault: ObserverFault | null;
   readonly opaqueCause: OpaqueCause | null;
-  /** The greeting's code from the end of its first line on; 0 before. */
+  /**
+   * The greeting's code from the end of its first line on; 0 before. Where a backend greets with `220-` and refuses
+   * within the greeting, as postscreen does (`220-`, a pause, `521`), the code of the refusal.
+   */
   readonly greetingCode: number;
   /** The verb of the client's last whole hello line. */
   readonly hello: HelloVerb | null;
@@ -216,6 +219,10 @@ class Observer implements HandshakeObserver {
 
   private replyFault(status: ReplyFault): void {
     const oversize = status === 'line-oversize' || status === 'reply-oversize';
+    if (this.greetingOwed && this.reply.otherCode >= 400) {
+      this.greetingOwed = false;
+      this.greetingCode = this.reply.otherCode;
+    }
     if (this.greetingOwed) {
       this.refuse(oversize ? 'greeting-oversize' : 'greeting-malformed');
       return;

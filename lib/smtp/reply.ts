@@ -36,6 +36,8 @@ export class ReplyReader {
   code = 0;
   /** Mask of the known keywords that lines 2 to n begin with; meaningful for replies to EHLO and LHLO. */
   capabilities = 0;
+  /** Where the fault is `syntax` for nothing but a code other than the first line's: that code; otherwise 0. */
+  otherCode = 0;
 
   /** Octets of the lines before this one, and of this one so far. */
   private linesOctets = 0;
@@ -93,10 +95,14 @@ export class ReplyReader {
     }
     this.separator = octet;
     this.afterCr = octet === CR;
+    const separates = octet === SPACE || octet === HYPHEN || octet === CR;
     if (this.firstLine) this.code = this.lineCode;
-    else if (this.lineCode !== this.code) return false;
+    else if (this.lineCode !== this.code) {
+      if (separates) this.otherCode = this.lineCode;
+      return false;
+    }
     if (octet !== CR && !this.firstLine) this.candidates = CAPABILITY_WORDS.all;
-    return octet === SPACE || octet === HYPHEN || octet === CR;
+    return separates;
   }
 
   /** Narrows the first word of the line; `shift + at` is the octet's position in the line. */

@@ -91,6 +91,21 @@ export const HOSTILE: readonly Transcript[] = [
     phase: 'refused',
     fault: 'greeting-malformed',
   }),
+  transcript('a refusal within the greeting', ['S: 220-mx\r\n', 'S: 521 5.7.1 blocked\r\n'], {
+    phase: 'opaque',
+    cause: 'reply-malformed',
+    code: 521,
+  }),
+  transcript('a refusal of several lines within the greeting', ['S: 220-mx\r\n421-4.3.2 no\r\n421 bye\r\n'], {
+    phase: 'opaque',
+    cause: 'reply-malformed',
+    code: 421,
+  }),
+  transcript('half a refusal within the greeting', ['S: 220-mx\r\n521'], { phase: 'greeting' }),
+  transcript('no refusal within the greeting', ['S: 220-mx\r\n521.\r\n'], {
+    phase: 'refused',
+    fault: 'greeting-malformed',
+  }),
   transcript('a NUL on the second line of a greeting', ['S: 220-mx\r\n220 m\0x\r\n'], {
     phase: 'refused',
     fault: 'greeting-malformed',
