@@ -4,6 +4,7 @@ import type { Cause } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
+import { createHandshakeObserver } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { SessionContext } from './context.ts';
 
@@ -107,6 +108,11 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     this.#releaseSlot();
   }
 
+  /** The greeting, passed on by its first line, went on as no greeting does. */
+  greetingFailed(): void {
+    if (this.backend !== null) this.#context.balancer.failed(this.backend, 'bad-greeting', this.#pickedAtMs);
+  }
+
   onOffer(outcome: BackendSnapshot | 'none'): void {
     this.#owner.guard(() => this.#offered(outcome));
   }
@@ -135,9 +141,9 @@ export class BackendSearch implements Waiter, ConnectionHandler {
         this.#held.push(Uint8Array.from(bytes));
         return;
       case 'good':
-        return this.#found(bytes);
+        return this.#greeted(bytes);
       case 'busy':
-        if (!this.#movedOn()) this.#found(bytes);
+        if (!this.#movedOn()) this.#greeted(bytes);
         return;
       case 'bad':
         return this.#failed('bad-greeting');
@@ -168,7 +174,14 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
   }
 
-  #found(lastBytes: Uint8Array): void {
+  /** The first line is good. What came with it may already show that the greeting as a whole is not. */
+  #greeted(lastBytes: Uint8Array): void {
+    const greeting = [...this.#held, lastBytes];
+    if (this.#gate.last || isGreeting(greeting)) this.#found(greeting);
+    else this.#failed('bad-greeting');
+  }
+
+  #found(greeting: readonly Uint8Array[]): void {
     const { balancer, stats, wheel } = this.#context;
     const { backend } = this;
     const connection = this.#connection;
@@ -177,7 +190,6 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     this.greetingMs = this.#sinceStage();
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
-    const greeting = [...this.#held, lastBytes];
     this.#held = [];
     this.#connection = null; // it is the owner's now
     this.#enter('idle');
@@ -271,4 +283,11 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   #sinceStage(): number {
     return this.#context.wheel.now() - this.#stageSinceMs;
   }
+}
+
+/** Whether bytes that begin with a greeting's first line may be passed on: what is behind it is judged as the handshake would. */
+function isGreeting(bytes: readonly Uint8Array[]): boolean {
+  const observer = createHandshakeObserver();
+  for (const piece of bytes) observer.fromBackend(piece);
+  return observer.phase !== 'refused';
 }

@@ -161,6 +161,7 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   }
 
   onHandshakeBroken(cause: Cause): void {
+    if (cause === 'backend-protocol') this.#search?.greetingFailed();
     // A reset is passed on as a reset, an end as an end.
     if (cause === 'client-reset') this.#backend?.reset();
     else if (cause === 'backend-reset') this.#client.reset();

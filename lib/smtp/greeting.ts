@@ -27,6 +27,8 @@ export interface GreetingGate {
   readonly verdict: GreetingVerdict;
   /** The first line's code once the verdict is `good` or `busy`, otherwise 0. */
   readonly code: number;
+  /** Whether the first line is the greeting's last one, too; false while undecided. */
+  readonly last: boolean;
   /** Why the verdict is `bad`, otherwise null. */
   readonly reason: GreetingFault | null;
   /** Octets looked at, over all chunks: up to the line's CRLF, or to the octet that was too much. */
@@ -45,6 +47,7 @@ const CODE_OCTETS = 3;
 class Gate implements GreetingGate {
   verdict: GreetingVerdict = 'more';
   code = 0;
+  last = false;
   reason: GreetingFault | null = null;
   consumed = 0;
 
@@ -66,6 +69,7 @@ class Gate implements GreetingGate {
       case 'line':
       case 'end':
         this.code = this.reply.code;
+        this.last = this.reply.status === 'end';
         return this.decide(this.code === 220 ? 'good' : 'busy', read, null);
       case 'nul':
       case 'bare-newline':
