@@ -1,47 +1,53 @@
 import { lookup } from 'node:dns/promises';
-import type { BackendAddress, BackendConfig, Config, ListenerConfig, PoolConfig } from './config/config.ts';
+import type { BackendAddress, Config, ListenerConfig, PoolConfig } from './config/config.ts';
 import { type Address, ipAddress } from './core/address.ts';
-import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './core/limits.ts';
-import type { BackendSnapshot, PoolSnapshot } from './pool/snapshot.ts';
+import type { AdminState, Health, PoolSnapshot } from './pool/snapshot.ts';
+import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
 
-/** Gives out rows of the board by name: the same name, the same row, for as long as the process lives. */
-export interface Rows {
-  listener(name: string): number;
-  pool(name: string): number;
-  backend(pool: string, name: string): number;
+/** Addresses of the backends, by pool and backend name. */
+export type BackendAddresses = ReadonlyMap<string, ReadonlyMap<string, Address>>;
+
+/** What is known of a backend beyond its configuration. */
+export interface BackendState {
+  readonly health: Health;
+  readonly admin: AdminState;
+  /** The operator's weight, or null for the configuration's. */
+  readonly weight: number | null;
 }
 
-export function createRows(): Rows {
-  const table = (what: string, size: number) => {
-    const rows = new Map<string, number>();
-    return (name: string): number => {
-      const row = rows.get(name) ?? rows.size;
-      if (row >= size) throw new Error(`there can be at most ${size} ${what}`);
-      rows.set(name, row);
-      return row;
-    };
-  };
-  const backends = table('backends', MAX_BACKENDS);
-  return {
-    listener: table('listeners', MAX_LISTENERS),
-    pool: table('pools', MAX_POOLS),
-    backend: (pool, name) => backends(`${pool}/${name}`),
-  };
-}
+export type StateOf = (pool: string, backend: string) => BackendState;
 
 /**
- * What the shards are to do, from what the operator wrote. Names of backends are resolved here and not while mail
- * waits. Rejects with a sentence that names the backend whose name has no address.
+ * Resolves the names among the backends' addresses, once, and not while mail waits. Rejects with a sentence that
+ * names the backend whose name has no address.
  */
-export async function assemble(config: Config, rows: Rows, descriptors: number): Promise<ShardSnapshot> {
+export async function resolveBackends(config: Config): Promise<BackendAddresses> {
+  const resolvePool = async (pool: PoolConfig): Promise<[string, Map<string, Address>]> => {
+    const found = pool.backends.map(
+      async ({ name, address }): Promise<[string, Address]> => [
+        name,
+        await resolved(address, `${pool.name}/${name}`),
+      ],
+    );
+    return [pool.name, new Map(await Promise.all(found))];
+  };
+  return new Map(await Promise.all(config.pools.map(resolvePool)));
+}
+
+/** What the shards are to do: the operator's file, and what checks and the operator have said since. */
+export function assemble(
+  config: Config,
+  addresses: BackendAddresses,
+  rows: Rows,
+  stateOf: StateOf,
+): ShardSnapshot {
   return {
     hostName: config.hostName,
-    descriptors,
     records: config.log.access,
     listeners: config.listeners.map(listener => listenerSnapshot(listener, rows)),
-    pools: await Promise.all(config.pools.map(pool => poolSnapshot(pool, rows))),
+    pools: config.pools.map(pool => poolSnapshot(pool, addresses, rows, stateOf)),
   };
 }
 
@@ -68,32 +74,37 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapsho
   };
 }
 
-async function poolSnapshot(pool: PoolConfig, rows: Rows): Promise<PoolSnapshot> {
-  const { identity } = pool;
+function poolSnapshot(
+  pool: PoolConfig,
+  addresses: BackendAddresses,
+  rows: Rows,
+  stateOf: StateOf,
+): PoolSnapshot {
+  const { identity, name } = pool;
+  // Refused by name before it comes to this; see config/unsupported.ts.
   if (identity === 'xclient' || identity === 'transparent')
     throw new Error(`identity ${identity} is not supported yet`);
   return {
-    row: rows.pool(pool.name),
-    name: pool.name,
+    row: rows.pool(name),
+    name,
     balance: pool.balance,
     identity,
     connect: pool.connect,
     queue: pool.queue,
     passiveHealth: pool.passiveHealth,
-    backends: await Promise.all(pool.backends.map(backend => backendSnapshot(backend, pool.name, rows))),
-  };
-}
-
-async function backendSnapshot(backend: BackendConfig, pool: string, rows: Rows): Promise<BackendSnapshot> {
-  return {
-    row: rows.backend(pool, backend.name),
-    name: backend.name,
-    address: await resolved(backend.address, `${pool}/${backend.name}`),
-    weight: backend.weight,
-    maxConnections: backend.maxConnections?.count ?? Number.POSITIVE_INFINITY,
-    backup: backend.backup,
-    health: 'up',
-    admin: 'ready',
+    backends: pool.backends.map(backend => {
+      const { health, admin, weight } = stateOf(name, backend.name);
+      return {
+        row: rows.backend(name, backend.name),
+        name: backend.name,
+        address: addresses.get(name)?.get(backend.name) as Address,
+        weight: weight ?? backend.weight,
+        maxConnections: backend.maxConnections?.count ?? Number.POSITIVE_INFINITY,
+        backup: backend.backup,
+        health,
+        admin,
+      };
+    }),
   };
 }
 

@@ -1,6 +1,7 @@
 import { type Admin, startAdmin } from './admin/admin.ts';
+import { createOperatorState } from './admin/operator-state.ts';
 import { sessionDescriptors } from './admission/descriptor-budget.ts';
-import { assemble, createRows } from './assemble.ts';
+import { assemble, resolveBackends } from './assemble.ts';
 import type { BackendEvent } from './balancer/balancer.ts';
 import type { Config } from './config/config.ts';
 import { type Address, formatAddress } from './core/address.ts';
@@ -10,6 +11,7 @@ import { createLog, type LineWriter, type Log, type Logger } from './core/log.ts
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { createRows } from './rows.ts';
 import { logSession } from './shard/access-log.ts';
 import { type Shard, startShard } from './shard/shard.ts';
 import { createNetTransport } from './transport/net/transport.ts';
@@ -48,11 +50,18 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
-  const snapshot = await assemble(config, createRows(), descriptors);
+  const addresses = await resolveBackends(config);
+  const operator = createOperatorState();
+  const rows = createRows(board, [stats]);
+  const snapshot = assemble(config, addresses, rows, (pool, backend) => ({
+    health: 'up',
+    ...operator.of(pool, backend),
+  }));
 
   const shard = await startShard(snapshot, {
     board,
     stats,
+    descriptors,
     transport: createNetTransport(onError),
     onRecords: records => {
       for (const record of records) logSession(logger, record);

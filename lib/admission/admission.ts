@@ -23,6 +23,8 @@ export interface Admission {
   /** Lets a client in, or says why not. What is let in must `leave`. */
   enter(client: Address): Client | RefusalCause;
   leave(client: Client): void;
+  /** Other lists and limits; who is in stays in, and is still known. */
+  update(options: AdmissionOptions): void;
 }
 
 /** `row` is the listener's on the board, where its sessions are counted over all shards. */
@@ -32,17 +34,16 @@ export function createAdmission(
   board: Board,
   now: MonotonicMs,
 ): Admission {
-  const allowed = cidrSet(options.allow);
-  const denied = cidrSet(options.deny);
+  let rules = rulesOf(options);
   const perClient = createClientLimits(options.perClient);
   const sessions = board.listenerSessions;
 
   return {
     enter(address) {
-      if (!denied.empty && denied.has(address)) return 'denied';
+      if (rules.denied.has(address)) return 'denied';
       // A Unix socket has file permissions for a list.
-      if (!allowed.empty && address.family !== 'unix' && !allowed.has(address)) return 'denied';
-      if (!take(sessions, row, options.connections)) return 'listener-limit';
+      if (!rules.allowed.empty && address.family !== 'unix' && !rules.allowed.has(address)) return 'denied';
+      if (!take(sessions, row, rules.connections)) return 'listener-limit';
       const client = perClient.enter(address, now());
       if (typeof client === 'string') giveBack(sessions, row);
       return client;
@@ -51,5 +52,13 @@ export function createAdmission(
       giveBack(sessions, row);
       perClient.leave(client, now());
     },
+    update(next) {
+      rules = rulesOf(next);
+      perClient.update(next.perClient);
+    },
   };
+}
+
+function rulesOf({ allow, deny, connections }: AdmissionOptions) {
+  return { allowed: cidrSet(allow), denied: cidrSet(deny), connections };
 }

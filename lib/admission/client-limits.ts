@@ -24,15 +24,16 @@ export interface ClientLimits {
   enter(address: Address, nowMs: number): Client | 'client-limit' | 'client-rate';
   /** The session is over. */
   leave(client: Client, nowMs: number): void;
+  /** Other limits. Clients stay known, unless they are told apart by another prefix from now on. */
+  update(limits: PerClientLimits): void;
   /** Clients remembered. */
   readonly tracked: number;
 }
 
-export function createClientLimits(limits: PerClientLimits): ClientLimits {
+export function createClientLimits(initial: PerClientLimits): ClientLimits {
   const clients = new Map<string, Client>();
-  // Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed.
-  const costMs = limits.rate === null ? 0 : limits.rate.perMs / limits.rate.count;
-  const burstMs = limits.rate === null ? 0 : limits.rate.perMs;
+  let limits = initial;
+  let { costMs, burstMs } = cells(limits);
 
   const forgetIdle = (nowMs: number): void => {
     for (const client of clients.values()) {
@@ -66,10 +67,20 @@ export function createClientLimits(limits: PerClientLimits): ClientLimits {
       if (client.connections === 0 && client.paidOffAtMs <= nowMs) clients.delete(client.key);
     },
 
+    update(next) {
+      limits = next;
+      ({ costMs, burstMs } = cells(next));
+    },
+
     get tracked() {
       return clients.size;
     },
   };
+}
+
+/** Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed. */
+function cells({ rate }: PerClientLimits): { costMs: number; burstMs: number } {
+  return rate === null ? { costMs: 0, burstMs: 0 } : { costMs: rate.perMs / rate.count, burstMs: rate.perMs };
 }
 
 /** Who is counted together: the address itself, or the IPv6 network's bits. */

@@ -1,18 +1,20 @@
-import { createAdmission } from '../admission/admission.ts';
+import { type Admission, createAdmission } from '../admission/admission.ts';
 import { createDescriptorBudget } from '../admission/descriptor-budget.ts';
 import { type BackendEvent, Balancer } from '../balancer/balancer.ts';
-import { type Address, formatAddress } from '../core/address.ts';
+import type { Address } from '../core/address.ts';
 import type { Board } from '../core/board.ts';
 import { cidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import { TICK_MS, TimerWheel } from '../core/timer-wheel.ts';
+import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionContext } from '../session/context.ts';
 import type { SessionRecord } from '../session/record.ts';
 import { Session } from '../session/session.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
-import type { Listening, Transport } from '../transport/contract.ts';
+import type { Transport } from '../transport/contract.ts';
 import { createBatch } from './batch.ts';
 import { createIds } from './ids.ts';
+import { createListeningSockets } from './listening-sockets.ts';
 import type { ShardSnapshot } from './snapshot.ts';
 
 export interface ShardOptions {
@@ -20,6 +22,8 @@ export interface ShardOptions {
   /** This shard's own; nobody else writes them. */
   readonly stats: ShardStats;
   readonly transport: Transport;
+  /** Descriptors that the sessions of all shards may use together. */
+  readonly descriptors: number;
   readonly onRecords: (records: readonly SessionRecord[]) => void;
   readonly onBackendEvent: (event: BackendEvent) => void;
   /** A fault of the program, which has ended one session. */
@@ -32,6 +36,13 @@ export interface Shard {
   readonly listening: ReadonlyMap<string, readonly Address[]>;
   /** Sessions that are not closed. */
   readonly sessions: number;
+  /**
+   * Puts a snapshot into use. Sessions keep what they began with; new ones see the new. Rejects, with nothing
+   * changed, with a sentence that names the address where one cannot be listened on.
+   */
+  update(snapshot: ShardSnapshot): Promise<void>;
+  /** Pools that are in use already, with other health, admin states or weights. */
+  publish(pools: readonly PoolSnapshot[]): void;
   /** Stops accepting, refuses who waits, and resolves when the last session is over. */
   drain(): Promise<void>;
   /** Ends the sessions that are left; `drain` then resolves. */
@@ -40,73 +51,86 @@ export interface Shard {
 
 const BATCH_SIZE = 256;
 
-/** Starts a shard. Rejects with a sentence that names the address where one cannot be listened on. */
+/** Starts a shard; rejects as `update` does. */
 export async function startShard(snapshot: ShardSnapshot, options: ShardOptions): Promise<Shard> {
   const { board, stats, transport } = options;
   const wheel = new TimerWheel();
-  const records = createBatch(BATCH_SIZE, options.onRecords);
-  const sessions = new Set<Session>();
-  const descriptors = createDescriptorBudget(board, snapshot.descriptors);
-  const nextId = createIds();
   const now = () => wheel.now();
-  const balancers = new Map(
-    snapshot.pools.map(pool => [
-      pool.name,
-      new Balancer(pool, { board, stats, now, random: Math.random, onBackendEvent: options.onBackendEvent }),
-    ]),
-  );
-
+  const records = createBatch(BATCH_SIZE, options.onRecords);
+  const descriptors = createDescriptorBudget(board, options.descriptors);
+  const nextId = createIds();
+  const sessions = new Set<Session>();
   let onIdle = (): void => {};
-  const onClosed = (session: Session): void => {
-    sessions.delete(session);
-    if (sessions.size === 0) onIdle();
-  };
 
-  const contextOf = (listener: ListenerSnapshot): SessionContext => {
+  /** Balancers in use, and those of pools that are gone but may still have sessions waiting. */
+  let balancers = new Map<string, Balancer>();
+  const retired = new Set<Balancer>();
+  let contexts = new Map<string, SessionContext>();
+
+  const sockets = createListeningSockets(transport, (listener, connection) => {
+    const context = contexts.get(listener);
+    if (context === undefined) return connection.destroy(); // removed between accept and now
+    const session = new Session(context, connection);
+    sessions.add(session);
+    session.guard(() => session.begin());
+  });
+
+  const contextOf = (listener: ListenerSnapshot, hostName: string, recorded: boolean): SessionContext => {
     const balancer = balancers.get(listener.pool);
     if (balancer === undefined) throw new Error(`listener ${listener.name} names no pool of the snapshot`);
     return {
       listener,
       balancer,
-      admission: createAdmission(listener.admission, listener.row, board, now),
+      admission: admissionOf(listener),
       proxyFrom: cidrSet(listener.proxyFrom),
       descriptors,
       transport,
       wheel,
       stats,
-      hostName: snapshot.hostName,
+      hostName,
       nextId,
-      record: snapshot.records ? records.add : null,
-      onClosed,
+      record: recorded ? records.add : null,
+      onClosed(session) {
+        sessions.delete(session);
+        if (sessions.size === 0) onIdle();
+      },
       onError: options.onError,
     };
   };
 
-  const listening = new Map<string, Listening[]>();
-  const stopListening = (): Promise<unknown> =>
-    Promise.all([...listening.values()].flat().map(listener => listener.close()));
+  /** A listener that stays knows its clients over a reload. */
+  const admissionOf = (listener: ListenerSnapshot): Admission => {
+    const before = contexts.get(listener.name);
+    if (before === undefined) return createAdmission(listener.admission, listener.row, board, now);
+    before.admission.update(listener.admission);
+    return before.admission;
+  };
 
-  for (const listener of snapshot.listeners) {
-    const context = contextOf(listener);
-    const opened: Listening[] = [];
-    listening.set(listener.name, opened);
-    for (const address of listener.addresses) {
-      try {
-        opened.push(
-          await transport.listen(address, { backlog: listener.backlog }, connection => {
-            const session = new Session(context, connection);
-            sessions.add(session);
-            session.guard(() => session.begin());
+  const update = async (next: ShardSnapshot): Promise<void> => {
+    await sockets.update(next.listeners);
+    const kept = new Map<string, Balancer>();
+    for (const pool of next.pools) {
+      const balancer = balancers.get(pool.name);
+      balancer?.update(pool);
+      kept.set(
+        pool.name,
+        balancer ??
+          new Balancer(pool, {
+            board,
+            stats,
+            now,
+            random: Math.random,
+            onBackendEvent: options.onBackendEvent,
           }),
-        );
-      } catch (error) {
-        await stopListening();
-        throw new Error(
-          `listener ${listener.name} cannot listen on ${formatAddress(address)}: ${reason(error)}`,
-        );
-      }
+      );
+      balancers.delete(pool.name);
     }
-  }
+    for (const gone of balancers.values()) retired.add(gone);
+    balancers = kept;
+    contexts = new Map(
+      next.listeners.map(listener => [listener.name, contextOf(listener, next.hostName, next.records)]),
+    );
+  };
 
   let tickDueMs = wheel.now() + TICK_MS;
   const tick = (): void => {
@@ -115,20 +139,30 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     wheel.advance();
     // A slot may have come free in another shard, a pause may be over: nobody else would tell those who wait.
     for (const balancer of balancers.values()) if (balancer.waiting > 0) balancer.serveQueue();
+    for (const balancer of retired) {
+      if (balancer.waiting > 0) balancer.serveQueue();
+      else retired.delete(balancer);
+    }
     records.flush();
   };
+
+  await update(snapshot);
   const ticking = setInterval(tick, TICK_MS);
 
   return {
     get listening() {
-      return new Map([...listening].map(([name, sockets]) => [name, sockets.map(socket => socket.address)]));
+      return sockets.addresses;
     },
     get sessions() {
       return sessions.size;
     },
+    update,
+    publish(pools) {
+      for (const pool of pools) balancers.get(pool.name)?.update(pool);
+    },
     async drain() {
-      await stopListening();
-      for (const session of sessions) session.drain();
+      await sockets.close();
+      for (const session of sessions) session.guard(() => session.drain());
       if (sessions.size > 0) {
         await new Promise<void>(resolve => {
           onIdle = resolve;
@@ -138,15 +172,7 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       records.flush();
     },
     cut() {
-      for (const session of sessions) session.cut();
+      for (const session of sessions) session.guard(() => session.cut());
     },
   };
-}
-
-function reason(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'EADDRINUSE') return 'another process listens there (EADDRINUSE)';
-  if (code === 'EACCES') return 'it needs root, or the capability CAP_NET_BIND_SERVICE (EACCES)';
-  if (code === 'EADDRNOTAVAIL') return 'this host has no such address (EADDRNOTAVAIL)';
-  return error instanceof Error ? error.message : String(error);
 }

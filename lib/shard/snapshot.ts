@@ -5,8 +5,6 @@ import type { ListenerSnapshot } from '../session/snapshot.ts';
 export interface ShardSnapshot {
   /** The name spoken in refusals. */
   readonly hostName: string;
-  /** Descriptors that the sessions of all shards may use together. */
-  readonly descriptors: number;
   /** Whether anybody reads session records. */
   readonly records: boolean;
   readonly listeners: readonly ListenerSnapshot[];

@@ -89,8 +89,9 @@ export class NetConnection implements Connection {
 
   reset(): void {
     this.handler = SILENT;
-    // A socket that still dials has nobody to reset, and Node would wait for the connection first.
-    if (this.#established) this.#socket.resetAndDestroy();
+    // A socket that still dials has nobody to reset, and Node would wait for the connection first. A Unix socket knows
+    // no RST (Node throws), and one whose peer is gone, which has no address either, needs none.
+    if (this.#established && this.remote.family !== 'unix') this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
