@@ -1,0 +1,149 @@
+/** What the contract tests need beside a transport: a handler that remembers, and the address forms to run on. */
+import { join } from 'node:path';
+import { type Address, ipAddress } from '../../lib/core/address.ts';
+import type {
+  CloseReason,
+  Connection,
+  ConnectionHandler,
+  Listening,
+  Transport,
+} from '../../lib/transport/contract.ts';
+import { createNetTransport } from '../../lib/transport/net/transport.ts';
+import { eventually, within } from '../support/eventually.ts';
+import type { TransportName } from '../support/instance.ts';
+import type { Owner } from '../support/owner.ts';
+
+type Event = 'connect' | 'end' | 'drain' | `close ${CloseReason}`;
+
+/** A handler that remembers all it is told. */
+export interface Recorder extends ConnectionHandler {
+  /** In the order of their coming, bytes left out. */
+  readonly events: readonly Event[];
+  readonly bytes: Buffer;
+  /** Resolves with the reason when the connection is over. */
+  closed(): Promise<CloseReason>;
+  /** Resolves when this event is among those that came. */
+  came(event: Event): Promise<void>;
+  /** Resolves when at least so many bytes came. */
+  received(count: number): Promise<Buffer>;
+}
+
+export function recorder(): Recorder {
+  const events: Event[] = [];
+  let chunks: Buffer[] = [];
+  let size = 0;
+  const { promise: over, resolve } = withResolvers<CloseReason>();
+  const whole = () => {
+    chunks = [Buffer.concat(chunks)];
+    return chunks[0] as Buffer;
+  };
+  return {
+    events,
+    get bytes() {
+      return whole();
+    },
+    closed: () => within('the close', over, undefined, () => `after ${events.join(', ')}`),
+    came: async event => void (await eventually(`${event}, after ${events}`, () => events.includes(event))),
+    received: count => eventually(`${count} bytes`, () => size >= count && whole()),
+    onConnect: () => void events.push('connect'),
+    onBytes(view) {
+      size += view.length;
+      chunks.push(Buffer.from(view)); // a view is valid during the call only
+    },
+    onEnd: () => void events.push('end'),
+    onDrain: () => void events.push('drain'),
+    onClose(reason) {
+      events.push(`close ${reason}`);
+      resolve(reason);
+    },
+  };
+}
+
+function withResolvers<T>() {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>(done => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+/** A connection and the handler that is told of it. */
+export interface Side {
+  readonly connection: Connection;
+  readonly told: Recorder;
+}
+
+export interface Pair {
+  /** The end that was accepted. */
+  readonly accepted: Side;
+  /** The end that dialled. */
+  readonly dialled: Side;
+}
+
+export interface World {
+  readonly transport: Transport;
+  /** What handlers threw. */
+  readonly faults: unknown[];
+  /** Listens, on a free port or path, and gives the connections that are accepted. */
+  listen(address?: Address): Promise<Listening & { accept(): Promise<Side> }>;
+  /** A connection and both of its ends. */
+  pair(address?: Address): Promise<Pair>;
+}
+
+/** One transport, cleaned up after the test. */
+export function openWorld(owner: Owner, name: TransportName): World {
+  const faults: unknown[] = [];
+  const transport = createTransport(name, error => faults.push(error));
+  const open = new Set<Connection>();
+  const listeners: Listening[] = [];
+  owner.teardown(async () => {
+    for (const connection of open) connection.destroy();
+    await Promise.all(listeners.map(listener => listener.close()));
+  });
+
+  const world: World = {
+    transport,
+    faults,
+    async listen(address = LOOPBACK) {
+      const waiting: Side[] = [];
+      const listening = await transport.listen(address, { backlog: 128 }, connection => {
+        const told = recorder();
+        connection.handler = told;
+        open.add(connection);
+        waiting.push({ connection, told });
+      });
+      listeners.push(listening);
+      return { ...listening, accept: () => eventually('a connection', () => waiting.shift()) };
+    },
+    async pair(address) {
+      const listening = await world.listen(address);
+      const told = recorder();
+      const connection = transport.connect(listening.address, told);
+      open.add(connection);
+      const accepted = await listening.accept();
+      await told.came('connect');
+      return { accepted, dialled: { connection, told } };
+    },
+  };
+  return world;
+}
+
+function createTransport(name: TransportName, onHandlerError: (error: unknown) => void): Transport {
+  switch (name) {
+    case 'net':
+      return createNetTransport(onHandlerError);
+  }
+}
+
+const at = (host: string): Address => ipAddress(host, 0) as Address;
+
+export const LOOPBACK = at('127.0.0.1');
+
+/** Every kind of address that the contract is to hold on. */
+export function addresses(folder: string): readonly (readonly [name: string, address: Address])[] {
+  return [
+    ['IPv4', LOOPBACK],
+    ['IPv6', at('::1')],
+    ['a Unix socket', { family: 'unix', path: join(folder, 's') }],
+  ];
+}
