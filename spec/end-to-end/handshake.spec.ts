@@ -156,7 +156,7 @@ for (const transport of TRANSPORTS) {
       const heldKiB = written / 1024;
       client.resume();
       await client.expectClosed('fin', 30_000);
-    t.equal(client.octets, '220 mx.example\r\n'.length + written, 'all of it arrives');
+      t.equal(client.octets, '220 mx.example\r\n'.length + written, 'all of it arrives');
       client.end();
       await instance.idle();
       t.comment(`${heldKiB.toFixed(0)} KiB were in the kernel and under way`);
