@@ -30,6 +30,9 @@ export interface ClientLimits {
   readonly tracked: number;
 }
 
+/** Clients still remembered after some had to be forgotten early. */
+const KEPT_CLIENTS = TRACKED_CLIENTS - TRACKED_CLIENTS / 8;
+
 export function createClientLimits(initial: PerClientLimits): ClientLimits {
   const clients = new Map<string, Client>();
   let limits = initial;
@@ -39,9 +42,10 @@ export function createClientLimits(initial: PerClientLimits): ClientLimits {
     for (const client of clients.values()) {
       if (client.connections === 0 && client.paidOffAtMs <= nowMs) clients.delete(client.key);
     }
-    // A flood from more addresses than fit: the oldest without a session go, and their rate starts anew.
+    // A flood from more addresses than fit: the oldest without a session go, and their rate starts anew. Many at once,
+    // or every further stranger would cost a walk over all of them.
     for (const client of clients.values()) {
-      if (clients.size < TRACKED_CLIENTS) return;
+      if (clients.size < KEPT_CLIENTS) return;
       if (client.connections === 0) clients.delete(client.key);
     }
   };
@@ -80,7 +84,10 @@ export function createClientLimits(initial: PerClientLimits): ClientLimits {
 
 /** Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed. */
 function cells({ rate }: PerClientLimits): { costMs: number; burstMs: number } {
-  return rate === null ? { costMs: 0, burstMs: 0 } : { costMs: rate.perMs / rate.count, burstMs: rate.perMs };
+  if (rate === null) return { costMs: 0, burstMs: 0 };
+  const costMs = rate.perMs / rate.count;
+  // The costs of a whole burst may add up to a little more than the whole: the last session must not pay for that.
+  return { costMs, burstMs: rate.perMs + costMs / 1_000 };
 }
 
 /** Who is counted together: the address itself, or the IPv6 network's bits. */

@@ -1,0 +1,41 @@
+import { closeSync, openSync } from 'node:fs';
+import t from 'tap';
+import { createDescriptorBudget, sessionDescriptors } from '../../lib/admission/descriptor-budget.ts';
+import { openBoard } from '../../lib/core/board.ts';
+import { RESERVED_DESCRIPTORS } from '../../lib/core/limits.ts';
+
+t.test('sessions of all shards together stay within the budget, two descriptors each', async t => {
+  const board = openBoard();
+  const shards = [0, 1].map(() => createDescriptorBudget(openBoard(board.memory), 7));
+  t.strictSame(
+    [0, 1, 0, 1].map(at => shards[at]?.enter()),
+    [true, true, true, false],
+    'the seventh is no use without an eighth',
+  );
+  shards[1]?.leave();
+  t.ok(shards[0]?.enter());
+  t.equal(board.descriptors[0], 6);
+  for (let at = 0; at < 3; at++) shards[0]?.leave();
+  t.equal(board.descriptors[0], 0);
+});
+
+t.test('half of the reserve may be held by those who read their refusal', async t => {
+  const budget = createDescriptorBudget(openBoard(), 0);
+  t.notOk(budget.enter());
+  let lingering = 0;
+  while (budget.linger()) lingering++;
+  t.equal(lingering, RESERVED_DESCRIPTORS / 2);
+  budget.lingered();
+  t.ok(budget.linger());
+  t.notOk(budget.linger());
+});
+
+t.test('what is open already is not given out', async t => {
+  const before = sessionDescriptors(32);
+  if (before === Number.POSITIVE_INFINITY) return void t.pass('this system does not tell');
+  t.equal(sessionDescriptors(132), before - 100);
+  const open = Array.from({ length: 10 }, () => openSync('/dev/null', 'r'));
+  const after = sessionDescriptors(32);
+  for (const descriptor of open) closeSync(descriptor);
+  t.ok(after <= before - 8 && after >= before - 12, `${before} before, ${after} with ten more open`);
+});
