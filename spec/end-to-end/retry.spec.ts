@@ -59,6 +59,14 @@ const FAILING: readonly Failing[] = [
 /** Short enough for a test, long enough for a busy machine. */
 const QUICK = { timeout: '250ms', greetingTimeout: '250ms' };
 
+const PROXY_LINE = /^PROXY TCP4 127\.0\.0\.1 127\.0\.0\.1 \d+ \d+\r\n/;
+
+/** The first line, and what is behind it. */
+function split(text: string): [string, string] {
+  const end = text.indexOf('\r\n') + 2;
+  return [text.slice(0, end), text.slice(end)];
+}
+
 for (const transport of TRANSPORTS) {
   for (const { what, at, faults } of FAILING) {
     t.test(
@@ -104,6 +112,55 @@ for (const transport of TRANSPORTS) {
       },
     );
   }
+
+  t.test(
+    `${transport}: each backend tried has a PROXY header of its own, and nothing else before its greeting`,
+    async t => {
+      for (const text of ['', '22', '220-x', '220 x\r']) {
+        for (const [how, fault] of [
+          ['close', 'closed-early'],
+          ['reset', 'reset-early'],
+        ] as const) {
+          // Having the header, it is sure that the connection stands, and a reset no refusal.
+          const bad = await startScriptedBackend(t, async connection => {
+            await connection.until(PROXY_LINE);
+            await connection.writePieces([text, '', '']);
+            await dieAfter('', how)(connection);
+          });
+          const good = await startScriptedBackend(t, async connection => {
+            await connection.until(PROXY_LINE);
+            await smtp()(connection);
+          });
+          const instance = await startInstance(
+            t,
+            transport,
+            mx([formatAddress(bad.address), { address: formatAddress(good.address), backup: true }], {
+              identity: 'proxy-v1',
+            }),
+          );
+          const client = await connectClient(t, instance.address());
+          await client.write(ONE_MESSAGE.slice(0, 10)); // early, too
+          await client.expect(220);
+          await client.write(ONE_MESSAGE.slice(10));
+          await client.until('221 2.0.0 backend.example\r\n');
+          client.end();
+          t.equal(greetings(client), 1);
+          const [record] = await instance.sessions(1);
+          t.match(record, { backend: 'b2', cause: 'normal', retries: [{ backend: 'b1', fault }] });
+          for (const [backend, behind] of [
+            [bad, ''],
+            [good, ONE_MESSAGE],
+          ] as const) {
+            t.equal(backend.connections.length, 1);
+            const [line = '', rest] = split(backend.connections[0]?.received.toString('latin1') ?? '');
+            t.match(line, PROXY_LINE);
+            t.equal(rest, behind, `${fault} after ${JSON.stringify(text)}`);
+          }
+          await instance.idle();
+        }
+      }
+    },
+  );
 
   t.test(`${transport}: no more backends are tried than connect.attempts says, then 421`, async t => {
     const refusing = await Promise.all(Array.from({ length: 5 }, refusingAddress));

@@ -16,6 +16,7 @@ type Cuts = (step: Step) => readonly number[];
 
 /** Sessions that smtplb ends itself are told in greeting.spec.ts and foreign.spec.ts. */
 const PASSED_ON = TRANSCRIPTS.filter(({ expected }) => expected.phase !== 'refused');
+const ENDED = TRANSCRIPTS.filter(({ expected }) => expected.phase === 'refused');
 /** Byte by byte would be 16,000 segments. */
 const LONG_OCTETS = 4_000;
 
@@ -115,4 +116,43 @@ for (const transport of TRANSPORTS) {
       `SMTPLB_SEED=${seed}: ${PASSED_ON.length} transcripts, ${all.length} sessions, ${octets} octets`,
     );
   });
+
+  t.test(
+    `${transport}: a transcript that must not go on ends, however it is cut, with the same cause`,
+    async t => {
+      const backend = await startScriptedBackend(t, () => {});
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(backend.address)], { passiveHealth: { failures: 1_000 } }),
+      );
+      let number = 0;
+      for (const { name, steps, expected } of ENDED) {
+        for (const cuts of [() => [], everywhere] satisfies Cuts[]) {
+          const client = await connectClient(t, instance.address());
+          const server = await backend.connection(number++);
+          for (const step of steps) {
+            const from = step.from === 'client' ? client : server;
+            await from.writePieces(pieces(step.text, step.text.length > LONG_OCTETS ? [] : cuts(step)));
+          }
+          await Promise.all([client.closed, server.closed]);
+          client.destroy();
+          server.destroy();
+          const record = (await instance.sessions(number)).at(-1);
+          const cause = expected.fault === 'foreign-protocol' ? 'foreign-protocol' : 'backend-protocol';
+          t.match(record, { cause }, `${name}: ${record?.['termination']}`);
+          const heard = client.received.toString('latin1');
+          const words = steps.map(step => (step.from === 'backend' ? step.text : '')).join('');
+          t.ok(
+            words.startsWith(heard) || /^421 4\.3\.2 lb\.example [^\r]+\r\n$/.test(heard),
+            'no word made up',
+          );
+          const asked = steps.map(step => (step.from === 'client' ? step.text : '')).join('');
+          t.ok(asked.startsWith(server.received.toString('latin1')));
+        }
+      }
+      await instance.idle();
+      t.comment(`${ENDED.length} transcripts, ${number} sessions`);
+    },
+  );
 }

@@ -104,3 +104,13 @@ t.test('each backend tried has a gate of its own, and a verdict is final', async
   t.equal(gate.consumed, 1);
   t.equal(createGreetingGate().offer(Buffer.from('220 mx\r\n')), 'good');
 });
+
+t.test('a first line tells whether it is the last one', async t => {
+  const texts = ['220 mx\r\n', '220\r\n', '554 no\r\n', '220-mx\r\n', '554-no\r\n', '220 mx', '220\rmx\r\n'];
+  const last = texts.map(text => {
+    const gate = createGreetingGate();
+    for (const octet of text) gate.offer(Buffer.from(octet));
+    return gate.last;
+  });
+  t.strictSame(last, [true, true, true, false, false, false, false]);
+});
