@@ -43,7 +43,7 @@ export function createListeningSockets(transport: Transport, onAccept: OnAccept)
   return {
     async update(listeners) {
       const wanted = listeners.flatMap(listener =>
-        listener.addresses.map(address => ({ key: formatAddress(address), address, listener })),
+        listener.addresses.map((address, at) => ({ key: keyOf(address, listener, at), address, listener })),
       );
       const opened = new Map<string, Socket>();
       try {
@@ -79,6 +79,12 @@ export function createListeningSockets(transport: Transport, onAccept: OnAccept)
       await closeAll(open);
     },
   };
+}
+
+/** What makes an address the same one after a reload. Port 0 is a port of its own each time it is written. */
+function keyOf(address: Address, listener: ListenerSnapshot, at: number): string {
+  const text = formatAddress(address);
+  return address.family !== 'unix' && address.port === 0 ? `${text} ${listener.name} ${at}` : text;
 }
 
 async function closeAll(sockets: Iterable<Socket>): Promise<void> {
