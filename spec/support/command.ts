@@ -24,6 +24,8 @@ export interface Command {
   readonly process: Running;
   /** The first listener's first address. */
   readonly address: Address;
+  /** The first address of a listener. */
+  addressOf(listener: string): Address;
   readonly admin: Address;
   /** Session records so far. */
   sessions(): Readonly<Record<string, unknown>>[];
@@ -69,12 +71,16 @@ export async function startCommand(
   const running = start(owner, program as string, [...args, 'run', '--config', file]);
   const [line] = await running.printed(/^.*"msg":"ready".*$/m, 30_000);
   const ready = JSON.parse(line) as { readonly listeners: Readonly<Record<string, readonly string[]>> };
-  const address = parseAddress(Object.values(ready.listeners)[0]?.[0] ?? '');
-  if (address === undefined) throw new Error(`no address in ${line}`);
+  const parsed = (listener: readonly string[] | undefined): Address => {
+    const address = parseAddress(listener?.[0] ?? '');
+    if (address === undefined) throw new Error(`no address in ${line}`);
+    return address;
+  };
 
   const command: Command = {
     process: running,
-    address,
+    address: parsed(Object.values(ready.listeners)[0]),
+    addressOf: listener => parsed(ready.listeners[listener]),
     admin,
     sessions: () =>
       running.stdout
