@@ -92,6 +92,7 @@ function poolSnapshot(
     connect: pool.connect,
     queue: pool.queue,
     passiveHealth: pool.passiveHealth,
+    slowStartMs: pool.slowStartMs,
     backends: pool.backends.map(backend => {
       const { health, admin, weight } = stateOf(name, backend.name);
       return {

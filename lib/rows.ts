@@ -82,6 +82,7 @@ export function createRows(board: Board, shards: readonly ShardStats[]): Rows {
       Atomics.store(board.backendFailures, row, 0);
       Atomics.store(board.backendEjections, row, 0);
       board.backendRetryAtMs[row] = 0;
+      board.backendBackSinceMs[row] = 0;
       each(shard => shard.backends.clear(row));
     },
   );

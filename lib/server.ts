@@ -1,9 +1,10 @@
 import { type Admin, startAdmin } from './admin/admin.ts';
+import type { Outcome } from './admin/control.ts';
 import { createOperatorState } from './admin/operator-state.ts';
 import { sessionDescriptors } from './admission/descriptor-budget.ts';
-import { assemble, resolveBackends } from './assemble.ts';
 import type { BackendEvent } from './balancer/balancer.ts';
 import type { Config } from './config/config.ts';
+import { type ControlPlane, startControlPlane } from './control-plane.ts';
 import { type Address, formatAddress } from './core/address.ts';
 import { openBoard } from './core/board.ts';
 import { monotonicMs } from './core/clock.ts';
@@ -11,9 +12,12 @@ import { createLog, type LineWriter, type Log, type Logger } from './core/log.ts
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { createControl } from './operate.ts';
+import { type ReadConfig, reload } from './reload.ts';
 import { createRows } from './rows.ts';
 import { logSession } from './shard/access-log.ts';
-import { type Shard, startShard } from './shard/shard.ts';
+import type { Shard } from './shard/shard.ts';
+import { readStatus } from './status.ts';
 import { createNetTransport } from './transport/net/transport.ts';
 
 /** One running instance. */
@@ -23,6 +27,8 @@ export interface Server {
   /** Null where the configuration names no admin address. */
   readonly admin: Address | null;
   readonly logger: Logger;
+  /** Puts the configuration into use as it is now; see `ServerOptions.read`. */
+  reload(): Promise<Outcome>;
   /**
    * Stops accepting and resolves when the last session is over, at the latest after `drainTimeout`. Called again, it
    * ends the sessions that are left now.
@@ -33,6 +39,8 @@ export interface Server {
 export interface ServerOptions {
   /** Takes the log's lines instead of standard output. */
   readonly log?: LineWriter;
+  /** Reads the configuration anew for a reload; without it there is none. */
+  readonly read?: ReadConfig;
 }
 
 /** Descriptors that are not the sessions': the log, name look-ups, and whatever the runtime opens for a moment. */
@@ -43,87 +51,127 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { level } = config.log;
   const log = createLog({ level, instance: config.instance, ...(options.log && { out: options.log }) });
   const { logger } = log;
+  const startedAt = new Date().toISOString();
   const board = openBoard();
   const stats = openShardStats();
-  const descriptors = sessionDescriptors(OTHER_DESCRIPTORS + config.admin.maxConnections);
-  if (descriptors < 2)
-    throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
+  const operator = createOperatorState();
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
-  const addresses = await resolveBackends(config);
-  const operator = createOperatorState();
-  const rows = createRows(board, [stats]);
-  const snapshot = assemble(config, addresses, rows, (pool, backend) => ({
-    health: 'up',
-    ...operator.of(pool, backend),
-  }));
 
-  const shard = await startShard(snapshot, {
+  const plane = await startControlPlane(config, {
     board,
-    stats,
-    descriptors,
-    transport: createNetTransport(onError),
-    onRecords: records => {
-      for (const record of records) logSession(logger, record);
+    rows: createRows(board, [stats]),
+    operator,
+    healthOf: () => 'up',
+    now: monotonicMs,
+    shard: {
+      board,
+      stats,
+      descriptors: descriptorsFor(config),
+      transport: createNetTransport(onError),
+      onRecords(records) {
+        for (const record of records) logSession(logger, record);
+      },
+      onBackendEvent: event => logBackendEvent(logger, event),
+      onError,
     },
-    onBackendEvent: event => logBackendEvent(logger, event),
-    onError,
   });
 
   let stopping: Promise<void> | null = null;
+  let lastReload: { at: string; ok: boolean; message: string } | null = null;
+  const reloadNow = async (): Promise<Outcome> => {
+    const outcome = await reload(plane, options.read ?? null);
+    lastReload = { at: new Date().toISOString(), ...outcome };
+    if (outcome.ok) logger.level = plane.config.log.level;
+    logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
+    return outcome;
+  };
+  const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: () => null };
+  const control = createControl({
+    plane,
+    operator,
+    logger,
+    reload: reloadNow,
+    status: () => ({
+      instance: config.instance,
+      version,
+      startedAt,
+      now: new Date().toISOString(),
+      state: stopping === null ? 'running' : 'stopping',
+      lastReload,
+      ...readStatus(sources),
+    }),
+  });
   const metrics = createMetrics({
     version,
     board,
     shards: [stats],
-    snapshot: () => snapshot,
-    generation: () => 1,
+    snapshot: () => plane.snapshot,
+    generation: () => plane.generation,
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
   });
-  const admin = await startAdminOf(config, shard, {
-    metrics,
-    unready: () => (stopping === null ? null : 'stopping'),
-  });
-  logger.info({ version, listeners: described(shard.listening) }, 'ready');
+  const admin = await orStopped(plane.shard, () =>
+    startAdmin({
+      listen: config.admin.listen ?? null,
+      socket: config.admin.socket ?? null,
+      maxConnections: config.admin.maxConnections,
+      access: () => ({
+        token: plane.config.admin.token ?? null,
+        hosts: [plane.config.hostName, plane.config.instance, ...plane.config.admin.hosts],
+      }),
+      metrics,
+      unready: () => (stopping === null ? null : 'stopping'),
+      control,
+    }),
+  );
+  logger.info({ version, listeners: described(plane.shard.listening) }, 'ready');
 
   return {
-    listening: shard.listening,
-    admin: admin?.address ?? null,
+    get listening() {
+      return plane.shard.listening;
+    },
+    admin: admin.address,
     logger,
+    reload: reloadNow,
     stop() {
-      if (stopping === null) stopping = drain(shard, config.drainTimeoutMs, admin, log);
-      else shard.cut();
+      if (stopping === null) stopping = drain(plane, admin, log);
+      else plane.shard.cut();
       return stopping;
     },
   };
 }
 
-async function startAdminOf(
-  config: Config,
-  shard: Shard,
-  rest: Pick<Parameters<typeof startAdmin>[0], 'metrics' | 'unready'>,
-): Promise<Admin | null> {
-  const { listen, maxConnections } = config.admin;
-  if (listen === undefined) return null;
+function descriptorsFor(config: Config): number {
+  const descriptors = sessionDescriptors(OTHER_DESCRIPTORS + config.admin.maxConnections);
+  if (descriptors < 2)
+    throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
+  return descriptors;
+}
+
+/** What starts after the data plane takes it down again when it cannot start. */
+async function orStopped<T>(shard: Shard, start: () => Promise<T>): Promise<T> {
   try {
-    return await startAdmin({ listen, maxConnections, ...rest });
+    return await start();
   } catch (error) {
+    const drained = shard.drain();
     shard.cut();
-    await shard.drain();
+    await drained;
     throw error;
   }
 }
 
-async function drain(shard: Shard, timeoutMs: number, admin: Admin | null, log: Log): Promise<void> {
+async function drain({ config, shard }: ControlPlane, admin: Admin, log: Log): Promise<void> {
   const { logger } = log;
-  logger.info({ sessions: shard.sessions, drainTimeoutMs: timeoutMs }, 'stopping: no new sessions');
+  const { drainTimeoutMs } = config;
+  logger.info({ sessions: shard.sessions, drainTimeoutMs }, 'stopping: no new sessions');
   const deadline = setTimeout(() => {
     logger.warn({ sessions: shard.sessions }, 'drainTimeout is over: ending the sessions that are left');
     shard.cut();
-  }, timeoutMs);
+  }, drainTimeoutMs);
   await shard.drain();
   clearTimeout(deadline);
-  await admin?.close();
+  await admin.close();
   logger.info('stopped');
   log.flush();
 }

@@ -2,6 +2,7 @@ import { giveBack, take } from '../core/board.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import { recordFailure, recordSuccess } from '../pool/passive-health.ts';
+import { recordReturn } from '../pool/slow-start.ts';
 import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 import {
   type Algorithm,
@@ -102,7 +103,10 @@ export class Balancer {
 
   /** The backend greeted. */
   succeeded(backend: BackendSnapshot): void {
-    if (recordSuccess(this.#options.board, backend.row)) this.#tell(backend, { event: 'returned' });
+    const { board, now } = this.#options;
+    if (!recordSuccess(board, backend.row)) return;
+    recordReturn(board, backend.row, now());
+    this.#tell(backend, { event: 'returned' });
   }
 
   /** The backend, given out at `pickedAtMs`, failed a session before it was committed to. */

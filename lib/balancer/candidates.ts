@@ -1,6 +1,7 @@
 import { type Board, take } from '../core/board.ts';
 import type { MonotonicMs } from '../core/clock.ts';
 import { beginTrial, standing } from '../pool/passive-health.ts';
+import { rampedUp } from '../pool/slow-start.ts';
 import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 
 /** `full`: backends would serve, but none has a free slot. `none`: no backend would serve at all. */
@@ -57,8 +58,9 @@ export function choose(
     const serving = pool.backends.filter(b => b.backup === backup && serves(b, request, view, nowMs));
     if (serving.length > 0) outcome = 'full';
     for (;;) {
-      const candidates = serving.filter(b => Atomics.load(backendSlots, b.row) < b.maxConnections);
-      if (candidates.length === 0) break;
+      const free = serving.filter(b => Atomics.load(backendSlots, b.row) < b.maxConnections);
+      if (free.length === 0) break;
+      const candidates = weighed(free, pool.slowStartMs, view.board, nowMs);
       const chosen = dueForTrial(candidates, view, nowMs) ?? algorithm(candidates, request);
       if (!take(backendSlots, chosen.row, chosen.maxConnections)) continue;
       if (standing(view.board, chosen.row, nowMs) === 'due') {
@@ -68,6 +70,15 @@ export function choose(
     }
   }
   return outcome;
+}
+
+function weighed(
+  backends: readonly BackendSnapshot[],
+  slowStartMs: number,
+  board: Board,
+  nowMs: number,
+): readonly BackendSnapshot[] {
+  return slowStartMs === 0 ? backends : backends.map(b => rampedUp(b, slowStartMs, board, nowMs));
 }
 
 /**

@@ -32,7 +32,7 @@ export async function quickstartCommand(argv: readonly string[]): Promise<number
       sinks.push(await startSink({ listen: address, hostName: `${name}.sink` }));
       process.stdout.write(`sink ${name} listens on ${formatBackendAddress(address)}\n`);
     }
-    return await runServer(config, ({ listening, admin }) => {
+    return await runServer(config, {}, ({ listening, admin }) => {
       const [address] = [...listening.values()].flat();
       if (address !== undefined)
         process.stdout.write(whatToTry(formatAddress(address), admin && formatAddress(admin)));

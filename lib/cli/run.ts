@@ -25,9 +25,10 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
   if ((file !== undefined) === flagged) {
     return complain('either --config, or --listen and --backend, are needed', USAGE).status;
   }
+  const read = file === undefined ? null : () => loadConfigFile(file, process.env);
   const loaded: Loaded =
-    file !== undefined
-      ? await loadConfigFile(file, process.env)
+    read !== null
+      ? await read()
       : configFromFlags({ listen, backend, ...(admin === undefined ? {} : { admin }) });
   if (!loaded.ok) {
     printFaults(loaded.faults);
@@ -39,5 +40,5 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
     return 2;
   }
   printWarnings(loaded.config);
-  return runServer(loaded.config);
+  return runServer(loaded.config, { read });
 }

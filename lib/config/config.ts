@@ -153,6 +153,8 @@ export interface Config {
     readonly listen: Address | undefined;
     readonly token: string | undefined;
     readonly socket: string | undefined;
+    /** Names by which browsers may call the page and the API, beside addresses and `hostName`. */
+    readonly hosts: readonly string[];
     readonly maxConnections: number;
   };
   readonly cluster: { readonly name: string; readonly redis: RedisConfig | undefined };

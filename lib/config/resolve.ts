@@ -19,12 +19,12 @@ export function resolve(parsed: ParsedConfig): Config {
   const ownName = isHostName(hostname()) ? hostname() : 'localhost';
   const hostName = parsed.hostName ?? ownName;
   const names = listenerNames(parsed.listeners);
-  const { listen, token, socket, maxConnections } = parsed.admin;
+  const { listen, token, socket, hosts, maxConnections } = parsed.admin;
   return {
     instance: parsed.instance ?? ownName.slice(0, 64),
     hostName,
     log: parsed.log,
-    admin: { listen: listen === 'off' ? undefined : listen, token, socket, maxConnections },
+    admin: { listen: listen === 'off' ? undefined : listen, token, socket, hosts, maxConnections },
     cluster: { name: parsed.cluster.name, redis: redisConfig(parsed.cluster.redis) },
     shards: parsed.shards,
     transport: parsed.transport,

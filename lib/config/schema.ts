@@ -31,9 +31,14 @@ const admin = section(
       'What a caller over TCP must show to drain, ready or maint a backend.',
     ),
     socket: optionalKey(socketPath(), 'none', "The command line's way in; file permissions guard it."),
+    hosts: key(
+      list(heloName(), 'host names', 0, 64),
+      [],
+      'Names, beside addresses and hostName, by which browsers may call the page and the API.',
+    ),
     maxConnections: key(integer(1, 10_000), 64, 'Connections the admin listener serves at once.'),
   },
-  'a mapping with listen, token, socket and maxConnections',
+  'a mapping with listen, token, socket, hosts and maxConnections',
 );
 
 const nodes = () => list(hostPort(), 'hosts with ports', 1, 64);

@@ -17,8 +17,6 @@ export function unsupported(config: Config): Unsupported[] {
   const note = (on: boolean, path: string, feature: string): void => {
     if (on) found.push({ path, feature });
   };
-  note(config.admin.token !== undefined, 'admin.token', 'admin verbs');
-  note(config.admin.socket !== undefined, 'admin.socket', 'the admin socket');
   note(config.cluster.redis !== undefined, 'cluster.redis', 'a cluster over Redis');
   note(config.shards !== 'auto' && config.shards !== 1, 'shards', 'more than one shard');
   note(config.transport === 'epoll', 'transport', 'the epoll transport');
@@ -42,7 +40,6 @@ function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.identity === 'xclient', `${path}.identity`, 'XCLIENT');
   note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
   note(pool.check.type !== 'none', `${path}.check.type`, 'active health checks');
-  note(pool.slowStartMs > 0, `${path}.slowStart`, 'slow start');
   note(pool.tls.mode !== 'none', `${path}.tls.mode`, 'TLS towards backends');
   pool.backends.forEach(({ maxConnections }, at) => {
     const scope = `${path}.backends[${at}].maxConnections.scope`;

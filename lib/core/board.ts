@@ -23,13 +23,15 @@ export interface Board {
   readonly backendRetryAtMs: Float64Array;
   /** Monotonic milliseconds of the last ejection. */
   readonly backendEjectedAtMs: Float64Array;
+  /** Monotonic milliseconds of its last return to service; 0 where it never left. */
+  readonly backendBackSinceMs: Float64Array;
   /** One row: descriptors that sessions hold or may come to need. */
   readonly descriptors: Int32Array;
 }
 
 const INT32_ROWS = MAX_LISTENERS + MAX_POOLS + 3 * MAX_BACKENDS + 1;
 const FLOAT64_OFFSET = Math.ceil((INT32_ROWS * Int32Array.BYTES_PER_ELEMENT) / 8) * 8;
-const BOARD_BYTES = FLOAT64_OFFSET + 2 * MAX_BACKENDS * Float64Array.BYTES_PER_ELEMENT;
+const BOARD_BYTES = FLOAT64_OFFSET + 3 * MAX_BACKENDS * Float64Array.BYTES_PER_ELEMENT;
 
 /** The board over its memory; another thread passes the `memory` it was given. */
 export function openBoard(memory = new SharedArrayBuffer(BOARD_BYTES)): Board {
@@ -39,6 +41,8 @@ export function openBoard(memory = new SharedArrayBuffer(BOARD_BYTES)): Board {
     offset += column.byteLength;
     return column;
   };
+  const float64 = (column: number): Float64Array =>
+    new Float64Array(memory, FLOAT64_OFFSET + column * MAX_BACKENDS * 8, MAX_BACKENDS);
   return {
     memory,
     listenerSessions: int32(MAX_LISTENERS),
@@ -47,8 +51,9 @@ export function openBoard(memory = new SharedArrayBuffer(BOARD_BYTES)): Board {
     backendFailures: int32(MAX_BACKENDS),
     backendEjections: int32(MAX_BACKENDS),
     descriptors: int32(1),
-    backendRetryAtMs: new Float64Array(memory, FLOAT64_OFFSET, MAX_BACKENDS),
-    backendEjectedAtMs: new Float64Array(memory, FLOAT64_OFFSET + MAX_BACKENDS * 8, MAX_BACKENDS),
+    backendRetryAtMs: float64(0),
+    backendEjectedAtMs: float64(1),
+    backendBackSinceMs: float64(2),
   };
 }
 

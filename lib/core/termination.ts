@@ -52,6 +52,7 @@ export const CAUSES = {
   'client-rate': { letter: 'R', text: 'limits.perClient.rate is exceeded: 421 4.7.0' },
   descriptors: { letter: 'F', text: 'no file descriptor is left: 421 4.3.2' },
   shutdown: { letter: 'K', text: 'the instance is stopping: 421 4.3.2, or the end of drainTimeout' },
+  maintenance: { letter: 'M', text: 'the operator ended the sessions of its backend (maint --end-sessions)' },
   internal: { letter: 'I', text: 'a fault of smtplb or its machine; the log has the error' },
 } as const;
 

@@ -13,6 +13,8 @@ export interface PoolSnapshot {
   readonly connect: ConnectOptions;
   readonly queue: { readonly size: number; readonly timeoutMs: number };
   readonly passiveHealth: PassiveHealthOptions;
+  /** Milliseconds over which a backend that has come back gets its full share; 0 for at once. */
+  readonly slowStartMs: number;
   readonly backends: readonly BackendSnapshot[];
 }
 

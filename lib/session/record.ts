@@ -38,6 +38,20 @@ export interface SessionRecord {
   readonly termination: string;
 }
 
+/** A session that is not over, as an operator may see it. */
+export interface SessionView {
+  readonly id: string;
+  readonly listener: string;
+  readonly client: string;
+  readonly pool: string;
+  /** The backend whose slot it holds. */
+  readonly backend: string | null;
+  readonly phase: string;
+  readonly ageMs: number;
+  readonly bytesFromClient: number;
+  readonly bytesFromBackend: number;
+}
+
 /** What the observer learnt, kept when it is let go. */
 export type HandshakeFacts = Pick<
   SessionRecord,

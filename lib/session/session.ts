@@ -6,6 +6,7 @@ import { type Cause, type Phase, terminationCode } from '../core/termination.ts'
 import { createTimer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import { SessionAccount } from './account.ts';
 import { BackendSearch, type SearchOwner } from './backend-search.ts';
 import type { SessionContext } from './context.ts';
 import { EarlyClient } from './early-client.ts';
@@ -13,13 +14,7 @@ import { Handshake, type HandshakeOwner } from './handshake.ts';
 import { identityHeader } from './identity.ts';
 import { LingeringClient } from './lingering-client.ts';
 import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
-import {
-  clientText,
-  type HandshakeFacts,
-  handshakeFacts,
-  NO_HANDSHAKE,
-  type SessionRecord,
-} from './record.ts';
+import { clientText, type SessionRecord, type SessionView } from './record.ts';
 import { refusalLine } from './refusal.ts';
 import { assertTransition, type SessionState } from './state.ts';
 
@@ -52,14 +47,9 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   #relay: Relay | null = null;
 
   #id: string | null = null;
-  #facts: HandshakeFacts = NO_HANDSHAKE;
+  readonly #account: SessionAccount;
   #committedAtMs = 0;
   #handshakeMs: number | null = null;
-  /** Bytes moved before the relay: from the client, from the backend. */
-  #handshakeBytes: readonly [number, number] = [0, 0];
-  /** Bytes counted so far, in all. */
-  #bytesFromClient = 0;
-  #bytesFromBackend = 0;
   #idleLooks = 0;
 
   constructor(context: SessionContext, client: Connection) {
@@ -67,12 +57,29 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#client = client;
     this.#clientAddress = client.remote;
     this.#acceptedAtMs = context.wheel.now();
+    this.#account = new SessionAccount(context.stats, context.listener.row);
     this.#early = new EarlyClient(client, cause => this.terminate(cause));
     client.handler = this.#early;
   }
 
   get state(): SessionState {
     return this.#state;
+  }
+
+  /** The session as it is now, for an operator. */
+  view(): SessionView {
+    if (this.#relay !== null) this.#account.count(this.#relay);
+    return {
+      id: this.#identifier(),
+      listener: this.#context.listener.name,
+      client: clientText(this.#clientAddress),
+      pool: this.#context.balancer.pool.name,
+      backend: this.#search?.backend?.name ?? null,
+      phase: this.#state,
+      ageMs: Math.round(this.#ageMs()),
+      bytesFromClient: this.#account.bytesFromClient,
+      bytesFromBackend: this.#account.bytesFromBackend,
+    };
   }
 
   /** Starts the session of a connection just accepted. */
@@ -178,11 +185,15 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     if (this.#state === 'accepting' || this.#state === 'selecting') this.#refuse('shutdown');
   }
 
-  /** The instance has waited long enough. */
-  cut(): void {
+  /** The instance has waited long enough, or the operator wants the backend for himself. */
+  cut(cause: 'shutdown' | 'maintenance'): void {
     const mayBeTold = this.#state === 'connecting' || this.#handshake?.atCommand === true;
-    if (mayBeTold) this.#refuse('shutdown');
-    else this.terminate('shutdown');
+    if (mayBeTold) this.#refuse(cause);
+    else this.terminate(cause);
+  }
+
+  servedBy(pool: string, backend: string): boolean {
+    return this.#context.balancer.pool.name === pool && this.#search?.backend?.name === backend;
   }
 
   /** The one exit; may be called at any moment, and again. */
@@ -193,7 +204,7 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     const { admission, descriptors, listener, stats, wheel } = this.#context;
     wheel.cancel(this.#timer);
     this.#leaveHandshake();
-    this.#countBytes();
+    this.#account.count(this.#relay);
     if (this.#relay === null) this.#client.destroy();
     else this.#relay.destroy();
     stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
@@ -267,36 +278,17 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
 
   #lookForIdleness(): void {
     const { listener, wheel } = this.#context;
-    this.#idleLooks = this.#countBytes() > 0 ? 0 : this.#idleLooks + 1;
+    this.#idleLooks = this.#account.count(this.#relay) > 0 ? 0 : this.#idleLooks + 1;
     if (this.#idleLooks >= IDLE_LOOKS) this.terminate('idle-timeout');
     else wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
   }
 
-  /** Keeps what the observer learnt, and lets it go: an idle relay should weigh nothing. */
   #leaveHandshake(): void {
-    const handshake = this.#handshake;
-    if (handshake === null) return;
-    this.#handshake = null;
-    const { listener, record, stats, wheel } = this.#context;
-    const { starttls } = handshake.observer;
-    if (starttls !== 'not-offered') stats.listeners.add(listener.row, 'starttlsOffered');
-    if (starttls === 'accepted') stats.listeners.add(listener.row, 'starttlsUsed');
+    const { record, wheel } = this.#context;
+    if (this.#handshake === null) return;
+    this.#account.closeHandshake(this.#handshake, record !== null);
     this.#handshakeMs = wheel.now() - this.#committedAtMs;
-    this.#handshakeBytes = [handshake.bytesFromClient, handshake.bytesFromBackend];
-    if (record !== null) this.#facts = handshakeFacts(handshake.observer);
-  }
-
-  /** Adds to the counters what has moved since the last call, and returns it. */
-  #countBytes(): number {
-    const { listener, stats } = this.#context;
-    const fromClient = this.#handshakeBytes[0] + (this.#relay?.bytesFromFirst ?? 0);
-    const fromBackend = this.#handshakeBytes[1] + (this.#relay?.bytesFromSecond ?? 0);
-    const moved = fromClient - this.#bytesFromClient + fromBackend - this.#bytesFromBackend;
-    stats.listeners.add(listener.row, 'bytesFromClients', fromClient - this.#bytesFromClient);
-    stats.listeners.add(listener.row, 'bytesFromBackends', fromBackend - this.#bytesFromBackend);
-    this.#bytesFromClient = fromClient;
-    this.#bytesFromBackend = fromBackend;
-    return moved;
+    this.#handshake = null;
   }
 
   #makeRecord({ cause, phase }: Ending): SessionRecord {
@@ -316,9 +308,9 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
       greetingMs: search?.greetingMs ?? 0,
       handshakeMs: this.#handshakeMs,
       durationMs: this.#ageMs(),
-      bytesFromClient: this.#bytesFromClient,
-      bytesFromBackend: this.#bytesFromBackend,
-      ...this.#facts,
+      bytesFromClient: this.#account.bytesFromClient,
+      bytesFromBackend: this.#account.bytesFromBackend,
+      ...this.#account.facts,
       cause,
       phase,
       termination: terminationCode(cause, phase),

@@ -8,7 +8,7 @@ import type { ShardStats } from '../core/shard-stats.ts';
 import { TICK_MS, TimerWheel } from '../core/timer-wheel.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionContext } from '../session/context.ts';
-import type { SessionRecord } from '../session/record.ts';
+import type { SessionRecord, SessionView } from '../session/record.ts';
 import { Session } from '../session/session.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
 import type { Transport } from '../transport/contract.ts';
@@ -43,6 +43,10 @@ export interface Shard {
   update(snapshot: ShardSnapshot): Promise<void>;
   /** Pools that are in use already, with other health, admin states or weights. */
   publish(pools: readonly PoolSnapshot[]): void;
+  /** The sessions that are not over, the oldest first. */
+  views(filter: (view: SessionView) => boolean, limit: number): SessionView[];
+  /** Ends the sessions that a backend serves. Returns how many. */
+  endSessions(pool: string, backend: string): number;
   /** Stops accepting, refuses who waits, and resolves when the last session is over. */
   drain(): Promise<void>;
   /** Ends the sessions that are left; `drain` then resolves. */
@@ -160,6 +164,20 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     publish(pools) {
       for (const pool of pools) balancers.get(pool.name)?.update(pool);
     },
+    views(filter, limit) {
+      const found: SessionView[] = [];
+      for (const session of sessions) {
+        if (found.length >= limit) break;
+        const view = session.view();
+        if (filter(view)) found.push(view);
+      }
+      return found;
+    },
+    endSessions(pool, backend) {
+      const served = [...sessions].filter(session => session.servedBy(pool, backend));
+      for (const session of served) session.guard(() => session.cut('maintenance'));
+      return served.length;
+    },
     async drain() {
       await sockets.close();
       for (const session of sessions) session.guard(() => session.drain());
@@ -172,7 +190,7 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       records.flush();
     },
     cut() {
-      for (const session of sessions) session.guard(() => session.cut());
+      for (const session of sessions) session.guard(() => session.cut('shutdown'));
     },
   };
 }

@@ -19,8 +19,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
   const cases: [Parameters<typeof config>[0], string][] = [
     [{ top: 'cluster: { redis: { cluster: ["a.test:1"] } }' }, 'cluster.redis'],
     [{ top: 'cluster: { redis: { sentinels: ["a.test:1"], master: m } }' }, 'cluster.redis'],
-    [{ top: 'admin: { token: x }' }, 'admin.token'],
-    [{ top: 'admin: { socket: /run/x }' }, 'admin.socket'],
     [{ top: 'transport: epoll' }, 'transport'],
     [{ top: 'shards: 2' }, 'shards'],
     [{ listener: `tls: { mode: starttls, ${certificates} }` }, 'listeners[0].tls.mode'],
@@ -29,7 +27,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
     [{ pool: 'tls: { mode: implicit, verify: false },' }, 'pools[0].tls.mode'],
     [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
     [{ pool: 'check: { type: tcp },' }, 'pools[0].check.type'],
-    [{ pool: 'slowStart: 1ms,' }, 'pools[0].slowStart'],
     [{ pool: 'identity: xclient,' }, 'pools[0].identity'],
     [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
     [

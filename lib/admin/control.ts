@@ -1,0 +1,27 @@
+import type { AdminState } from '../pool/snapshot.ts';
+import type { SessionView } from '../session/record.ts';
+import type { StatusDocument } from './status.ts';
+
+/** What a verb came to, in a sentence that says what to do where it failed. */
+export interface Outcome {
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+export interface SessionFilter {
+  readonly pool?: string;
+  readonly backend?: string;
+  /** At most this many, the oldest first. */
+  readonly limit: number;
+}
+
+/** What an operator can ask of a running instance; the server implements it, the API and the page use it. */
+export interface Control {
+  status(): StatusDocument;
+  sessions(filter: SessionFilter): readonly SessionView[];
+  /** `endSessions` (with `maint` only) also ends the sessions that run there. */
+  setAdmin(pool: string, backend: string, state: AdminState, endSessions: boolean): Outcome;
+  /** 1 to 256, or null for the configuration's. */
+  setWeight(pool: string, backend: string, weight: number | null): Outcome;
+  reload(): Promise<Outcome>;
+}

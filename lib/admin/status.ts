@@ -1,0 +1,76 @@
+import type { AdminState, Health } from '../pool/snapshot.ts';
+
+/**
+ * What an instance says of itself: the body of `GET /api/v1/status`, of each event of `/api/v1/events`, and what the
+ * status page, `smtplb status` and `smtplb top` show. Counters only grow; who reads twice has the rate.
+ */
+export interface StatusDocument {
+  readonly instance: string;
+  readonly version: string;
+  /** ISO 8601, wall clock. */
+  readonly startedAt: string;
+  readonly now: string;
+  readonly state: 'running' | 'stopping';
+  /** How often a configuration has been put into use. */
+  readonly generation: number;
+  /** What the last reload came to, if there was one. */
+  readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | null;
+  readonly listeners: readonly ListenerStatus[];
+  readonly pools: readonly PoolStatus[];
+}
+
+export interface ListenerStatus {
+  readonly name: string;
+  readonly pool: string;
+  readonly addresses: readonly string[];
+  readonly active: number;
+  /** Null where the configuration names no bound. */
+  readonly limit: number | null;
+  readonly accepted: number;
+  readonly bytesFromClients: number;
+  readonly bytesFromBackends: number;
+  readonly starttlsUsed: number;
+  /** Sessions that ended, by cause; causes that never happened are left out. */
+  readonly ended: Readonly<Record<string, number>>;
+}
+
+export interface PoolStatus {
+  readonly name: string;
+  readonly balance: string;
+  readonly identity: string;
+  readonly queued: number;
+  readonly queueSize: number;
+  readonly retries: number;
+  readonly backends: readonly BackendStatus[];
+}
+
+export interface BackendStatus {
+  readonly name: string;
+  readonly address: string;
+  /** As it counts now, and as the configuration has it. */
+  readonly weight: number;
+  readonly configuredWeight: number;
+  readonly backup: boolean;
+  readonly admin: AdminState;
+  readonly health: Health;
+  /** What checks last found; null where the pool has none. */
+  readonly check: CheckStatus | null;
+  /** Seconds until it is tried again after sessions failed there; null while it is trusted. */
+  readonly ejectedForSeconds: number | null;
+  readonly failuresInARow: number;
+  readonly active: number;
+  readonly limit: number | null;
+  readonly picks: number;
+  readonly failures: number;
+}
+
+export interface CheckStatus {
+  readonly type: string;
+  readonly outcome: string | null;
+  readonly detail: string;
+  readonly durationMs: number;
+  /** Results of the same kind in a row. */
+  readonly consecutive: number;
+  readonly secondsSinceChange: number;
+  readonly certificateDaysLeft: number | null;
+}

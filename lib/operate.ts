@@ -1,0 +1,74 @@
+import type { Control, Outcome } from './admin/control.ts';
+import type { OperatorState } from './admin/operator-state.ts';
+import type { StatusDocument } from './admin/status.ts';
+import type { ControlPlane } from './control-plane.ts';
+import type { Logger } from './core/log.ts';
+
+export interface OperateOptions {
+  readonly plane: ControlPlane;
+  readonly operator: OperatorState;
+  readonly logger: Logger;
+  readonly status: () => StatusDocument;
+  readonly reload: () => Promise<Outcome>;
+}
+
+/** The operator's verbs on a running instance. Each is logged, whoever asked for it. */
+export function createControl({ plane, operator, logger, status, reload }: OperateOptions): Control {
+  /** A sentence where there is no such backend, naming those there are. */
+  const unknown = (pool: string, backend: string): string | null => {
+    const known = plane.snapshot.pools.find(({ name }) => name === pool);
+    if (known === undefined) return `there is no pool ${pool}; there is ${names(plane.snapshot.pools)}`;
+    if (known.backends.some(({ name }) => name === backend)) return null;
+    return `there is no backend ${pool}/${backend}; pool ${pool} has ${names(known.backends)}`;
+  };
+
+  return {
+    status,
+    reload,
+
+    sessions: ({ pool, backend, limit }) =>
+      plane.shard.views(
+        view =>
+          (pool === undefined || view.pool === pool) && (backend === undefined || view.backend === backend),
+        limit,
+      ),
+
+    setAdmin(pool, backend, state, endSessions) {
+      const why = unknown(pool, backend);
+      if (why !== null) return { ok: false, message: why };
+      operator.say(pool, backend, { admin: state });
+      plane.publish();
+      const ended = endSessions ? plane.shard.endSessions(pool, backend) : 0;
+      logger.info({ pool, backend, state, ended }, 'the operator has changed a backend');
+      return {
+        ok: true,
+        message: `${pool}/${backend} is in ${state}${sessionsLeft(plane, pool, backend, ended)}`,
+      };
+    },
+
+    setWeight(pool, backend, weight) {
+      const why = unknown(pool, backend);
+      if (why !== null) return { ok: false, message: why };
+      operator.say(pool, backend, { weight });
+      plane.publish();
+      logger.info({ pool, backend, weight }, 'the operator has changed a weight');
+      return {
+        ok: true,
+        message: `${pool}/${backend} has ${weight === null ? 'its configured weight' : `weight ${weight}`}`,
+      };
+    },
+  };
+}
+
+function sessionsLeft(plane: ControlPlane, pool: string, backend: string, ended: number): string {
+  const left = plane.shard.views(
+    view => view.pool === pool && view.backend === backend,
+    Number.POSITIVE_INFINITY,
+  ).length;
+  const told = ended > 0 ? `, ${ended} sessions were ended` : '';
+  return `${told}; ${left} sessions are running there`;
+}
+
+function names(things: readonly { readonly name: string }[]): string {
+  return things.map(({ name }) => name).join(', ');
+}

@@ -1,0 +1,61 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Outcome } from './admin/control.ts';
+import type { Config } from './config/config.ts';
+import { formatFault } from './config/faults.ts';
+import type { Loaded } from './config/load.ts';
+import { unsupported } from './config/unsupported.ts';
+import type { ControlPlane } from './control-plane.ts';
+
+/** Reads the configuration anew; null where there is nothing to read, as with `run --listen`. */
+export type ReadConfig = (() => Promise<Loaded>) | null;
+
+/** What a running instance cannot change; a reload goes through without them and says so. */
+const AT_START_ONLY: readonly (readonly [string, (config: Config) => unknown])[] = [
+  ['instance', config => config.instance],
+  ['shards', config => config.shards],
+  ['transport', config => config.transport],
+  ['admin.listen', config => config.admin.listen],
+  ['admin.socket', config => config.admin.socket],
+  ['admin.maxConnections', config => config.admin.maxConnections],
+  ['cluster', config => config.cluster],
+];
+
+/**
+ * Puts the configuration file into use as it is now. Sessions keep what they began with, counters go on, and a file
+ * with a fault changes nothing: the outcome says what is wrong with it.
+ */
+export async function reload(plane: ControlPlane, read: ReadConfig): Promise<Outcome> {
+  if (read === null) {
+    return refused('there is no file to reload: this instance was started with --listen and --backend');
+  }
+  const loaded = await read();
+  if (!loaded.ok)
+    return refused(`the configuration has faults:\n${loaded.faults.map(formatFault).join('\n')}`);
+  const later = unsupported(loaded.config);
+  if (later.length > 0) {
+    return refused(later.map(({ path, feature }) => `${path}: not yet supported: ${feature}`).join('\n'));
+  }
+  const before = plane.config;
+  try {
+    await plane.use(loaded.config);
+  } catch (error) {
+    return refused(error instanceof Error ? error.message : String(error));
+  }
+  return { ok: true, message: `generation ${plane.generation} is in use${postponed(before, loaded.config)}` };
+}
+
+function refused(why: string): Outcome {
+  return { ok: false, message: `${why}\nthe configuration in use is unchanged` };
+}
+
+function postponed(before: Config, after: Config): string {
+  const keys = AT_START_ONLY.filter(([, of]) => !isDeepStrictEqual(of(before), of(after))).map(
+    ([key]) => key,
+  );
+  const backlogs = after.listeners.filter(({ name, backlog }) => {
+    const was = before.listeners.find(listener => listener.name === name);
+    return was !== undefined && was.backlog !== backlog;
+  });
+  keys.push(...backlogs.map(({ name }) => `backlog of listener ${name}`));
+  return keys.length === 0 ? '' : `; these wait for a restart: ${keys.join(', ')}`;
+}

@@ -1,0 +1,44 @@
+import type { ShardStats } from '../core/shard-stats.ts';
+import type { Relay } from '../transport/contract.ts';
+import type { Handshake } from './handshake.ts';
+import { type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
+
+/** What a session has moved and what was learnt on the way, for counters, record and the search for idleness. */
+export class SessionAccount {
+  /** Bytes in all, as of the last `count`. */
+  bytesFromClient = 0;
+  bytesFromBackend = 0;
+  facts: HandshakeFacts = NO_HANDSHAKE;
+  readonly #stats: ShardStats;
+  /** The listener's row. */
+  readonly #row: number;
+  #beforeRelayFromClient = 0;
+  #beforeRelayFromBackend = 0;
+
+  constructor(stats: ShardStats, row: number) {
+    this.#stats = stats;
+    this.#row = row;
+  }
+
+  /** Keeps what the handshake came to, so that it can be let go: an idle relay should weigh nothing. */
+  closeHandshake(handshake: Handshake, recorded: boolean): void {
+    const { observer } = handshake;
+    if (observer.starttls !== 'not-offered') this.#stats.listeners.add(this.#row, 'starttlsOffered');
+    if (observer.starttls === 'accepted') this.#stats.listeners.add(this.#row, 'starttlsUsed');
+    this.#beforeRelayFromClient = handshake.bytesFromClient;
+    this.#beforeRelayFromBackend = handshake.bytesFromBackend;
+    if (recorded) this.facts = handshakeFacts(observer);
+  }
+
+  /** Adds to the counters what has moved since the last call, and returns how many bytes that is. */
+  count(relay: Relay | null): number {
+    const fromClient = this.#beforeRelayFromClient + (relay?.bytesFromFirst ?? 0);
+    const fromBackend = this.#beforeRelayFromBackend + (relay?.bytesFromSecond ?? 0);
+    const moved = fromClient - this.bytesFromClient + fromBackend - this.bytesFromBackend;
+    this.#stats.listeners.add(this.#row, 'bytesFromClients', fromClient - this.bytesFromClient);
+    this.#stats.listeners.add(this.#row, 'bytesFromBackends', fromBackend - this.bytesFromBackend);
+    this.bytesFromClient = fromClient;
+    this.bytesFromBackend = fromBackend;
+    return moved;
+  }
+}
