@@ -74,15 +74,45 @@ for (const transport of TRANSPORTS) {
     await other.expectClosed('fin');
     t.equal(backend.connections[1]?.octets, flood.length);
     t.equal(taken, false, 'the kernel is full: the client is held up');
+    client.end(); // behind all of it
     greetNow();
     await writing;
-    client.end();
     await client.expectClosed('fin');
     t.equal(backend.connections[0]?.octets, flood.length);
     t.ok(backend.connections[0]?.received.equals(flood), 'every octet, in order');
     t.equal(client.octets, '220 late.example\r\n'.length + flood.length, 'and all of it came back');
     await instance.idle();
     t.comment(`${flood.length} octets before the greeting, held back beyond ${EARLY_CLIENT_OCTETS}`);
+  });
+
+  t.test(`${transport}: a client that is held up and vanishes leaves nothing behind`, async t => {
+    for (const [what, script, cause] of [
+      ['the backend greets', smtp(), 'client-reset'],
+      // A transport may learn of the reset only when it reads again.
+      ['it is silent', silent, /^(?:client-reset|backend-timeout)$/],
+    ] as const) {
+      let goOn = () => {};
+      const mayGoOn = new Promise<void>(resolve => {
+        goOn = resolve;
+      });
+      const backend = await startScriptedBackend(t, async connection => {
+        await mayGoOn;
+        await script(connection);
+      });
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(backend.address)], { connect: { greetingTimeout: '300ms' } }),
+      );
+      const client = await connectClient(t, instance.address());
+      await client.write(`EHLO flood.example\r\n${'x'.repeat(EARLY_CLIENT_OCTETS)}`);
+      await backend.connection(0);
+      client.reset();
+      goOn();
+      t.match(await instance.sessions(1), [{ cause }], `${what}: ${cause}`);
+      await instance.idle();
+      await eventually('the backend to be left', () => backend.connections[0]?.closing !== 'open');
+    }
   });
 
   t.test(`${transport}: a client that says all it has and half-closes gets all replies`, async t => {
