@@ -42,7 +42,7 @@ export function createControl({ plane, operator, logger, status, reload }: Opera
       logger.info({ pool, backend, state, ended }, 'the operator has changed a backend');
       return {
         ok: true,
-        message: `${pool}/${backend} is in ${state}${sessionsLeft(plane, pool, backend, ended)}`,
+        message: `${pool}/${backend} is ${state === 'ready' ? '' : 'in '}${state}${sessionsLeft(plane, pool, backend, ended)}`,
       };
     },
 

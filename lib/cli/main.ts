@@ -1,9 +1,13 @@
 import { version } from '../core/package.ts';
+import { stateCommand, weightCommand } from './backend-verbs.ts';
 import { checkCommand } from './check.ts';
 import { quickstartCommand } from './quickstart.ts';
+import { reloadCommand } from './reload.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
+import { sessionsCommand } from './sessions.ts';
 import { sinkCommand } from './sink/command.ts';
+import { statusCommand } from './status.ts';
 
 const USAGE = `Usage: smtplb COMMAND
 
@@ -13,17 +17,30 @@ const USAGE = `Usage: smtplb COMMAND
   check FILE                                  print the faults of FILE, or "ok"
   schema                                      print the JSON Schema of configuration files
   sink --listen ADDR                          an SMTP server that accepts and forgets, for trials
+  status [--json]                             listeners, pools and backends of a running instance
+  sessions                                    its sessions
+  ready|drain|maint POOL/BACKEND              says whether a backend takes sessions
+  weight POOL/BACKEND WEIGHT|default          says how many
+  reload                                      makes it read its configuration anew
+
   quickstart                                  two sinks, a balancer before them, and what to try
 
   --help, --version
 
 ADDR is 127.0.0.1:25, [::1]:25 or unix:/path; a backend may also be name:port.
-Signals: TERM and INT stop accepting, let sessions finish and exit; a second one ends them now.
-Exit status: 0 done, 1 could not start, 2 the command line or configuration is wrong.
+Signals to run: HUP reloads; TERM and INT stop accepting, let sessions finish and exit; a second one ends them now.
+Exit status: 0 done, 1 could not be done, 2 the command line or configuration is wrong.
 `;
 
 const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<number>> = new Map([
   ['run', runCommand],
+  ['status', statusCommand],
+  ['sessions', sessionsCommand],
+  ['ready', stateCommand('ready')],
+  ['drain', stateCommand('drain')],
+  ['maint', stateCommand('maint')],
+  ['weight', weightCommand],
+  ['reload', reloadCommand],
   ['check', checkCommand],
   ['schema', schemaCommand],
   ['sink', sinkCommand],
