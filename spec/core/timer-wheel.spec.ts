@@ -4,6 +4,8 @@ import { randomFrom, seedOfRun } from '../smtp/random.ts';
 
 /** One turn of the wheel is 1,024 slots. */
 const TURN_MS = 1_024 * TICK_MS;
+/** The model adds fractions of milliseconds up in another order than the wheel does. */
+const ROUNDING_MS = 1e-6;
 
 /** A wheel whose clock a test moves. */
 function wheelAt(startMs: number) {
@@ -50,7 +52,7 @@ t.test('thousands of timers, armed, moved and cancelled at random, fire as a nai
     clock.nowMs += TICK_MS;
     wheel.advance();
     for (const deadlineMs of deadlines.values()) {
-      if (deadlineMs + TICK_MS >= clock.nowMs || faults.length >= 5) continue;
+      if (deadlineMs + TICK_MS + ROUNDING_MS >= clock.nowMs || faults.length >= 5) continue;
       faults.push(`still armed ${clock.nowMs - deadlineMs} ms after its deadline`);
     }
     if (wheel.size !== deadlines.size) faults.push(`${wheel.size} armed and not ${deadlines.size}`);
@@ -59,7 +61,7 @@ t.test('thousands of timers, armed, moved and cancelled at random, fire as a nai
   t.comment(`SMTPLB_SEED=${seed}, ${fired} timers fired, the latest ${worstMs} ms after its deadline`);
   t.strictSame(faults, [], `seed ${seed}`);
   t.ok(fired > 5_000, 'enough of them fired to mean something');
-  t.ok(worstMs <= TICK_MS, 'at most one tick late');
+  t.ok(worstMs <= TICK_MS + ROUNDING_MS, 'at most one tick late');
 });
 
 t.test(
