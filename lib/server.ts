@@ -161,8 +161,7 @@ async function orStopped<T>(shard: Shard, start: () => Promise<T>): Promise<T> {
   }
 }
 
-async function drain({ config, shard }: ControlPlane, admin: Admin, log: Log): Promise<void> {
-  const { logger } = log;
+async function drain({ config, shard }: ControlPlane, admin: Admin, { logger }: Log): Promise<void> {
   const { drainTimeoutMs } = config;
   logger.info({ sessions: shard.sessions, drainTimeoutMs }, 'stopping: no new sessions');
   const deadline = setTimeout(() => {
@@ -173,7 +172,6 @@ async function drain({ config, shard }: ControlPlane, admin: Admin, log: Log): P
   clearTimeout(deadline);
   await admin.close();
   logger.info('stopped');
-  log.flush();
 }
 
 function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void {

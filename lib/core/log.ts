@@ -18,16 +18,17 @@ export interface Log {
   readonly logger: Logger;
   /** Lines that were thrown away because whoever reads the log does not keep up. */
   readonly dropped: () => number;
-  /** Writes what is still held; for the end of the process. */
-  readonly flush: () => void;
 }
 
 /** Held for a reader of the log that is slow; beyond it lines are dropped and counted, and no session waits. */
 const HELD_OCTETS = 8 * 1_048_576;
 
-/** JSON lines, written off the sessions' path: the process goes on while the disk or pipe is busy. */
+/**
+ * JSON lines, written off the sessions' path: the process goes on while the disk or pipe is busy, and does not end
+ * before the last line is out. A synchronous flush would overtake the write that is under way.
+ */
 export function createLog({ level, instance, out }: LogOptions): Log {
-  const sink = out === undefined ? standardOutput() : { out, dropped: () => 0, flush: () => {} };
+  const sink = out === undefined ? standardOutput() : { out, dropped: () => 0 };
   const logger = pino(
     {
       level,
@@ -37,7 +38,7 @@ export function createLog({ level, instance, out }: LogOptions): Log {
     },
     sink.out,
   );
-  return { logger, dropped: sink.dropped, flush: sink.flush };
+  return { logger, dropped: sink.dropped };
 }
 
 function standardOutput() {
@@ -46,12 +47,5 @@ function standardOutput() {
   out.on('drop', () => dropped++);
   // A reader that is gone (EPIPE) must not end the mail.
   out.on('error', () => {});
-  const flush = (): void => {
-    try {
-      out.flushSync();
-    } catch {
-      // Nothing was opened yet, or the reader is gone.
-    }
-  };
-  return { out, dropped: () => dropped, flush };
+  return { out, dropped: () => dropped };
 }
