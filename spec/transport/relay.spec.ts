@@ -89,15 +89,18 @@ for (const name of TRANSPORTS) {
     }
   });
 
-  t.test(`${name}: a reset from one side when the other had ended is passed on, and is an end in order`, async t => {
-    const { client, backend, ends, start } = await relayed(t);
-    start();
-    client.connection.end();
-    await backend.told.came('end');
-    backend.connection.reset();
-    t.equal(await client.told.closed(), 'reset');
-    await eventuallyEqual('the end', () => ends.join(), 'ended');
-  });
+  t.test(
+    `${name}: a reset from one side when the other had ended is passed on, and is an end in order`,
+    async t => {
+      const { client, backend, ends, start } = await relayed(t);
+      start();
+      client.connection.end();
+      await backend.told.came('end');
+      backend.connection.reset();
+      t.equal(await client.told.closed(), 'reset');
+      await eventuallyEqual('the end', () => ends.join(), 'ended');
+    },
+  );
 
   t.test(`${name}: who does not read makes the other wait, and nothing is lost`, async t => {
     const { client, backend, start } = await relayed(t);
