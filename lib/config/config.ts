@@ -111,6 +111,20 @@ export interface CheckConfig {
   /** Undefined: the backend's own. */
   readonly address: string | undefined;
   readonly port: number | undefined;
+  /** Whether checks open with the header that `identity` asks for. */
+  readonly proxyHeader: boolean;
+  /** Undefined: checks do without TLS. Always so unless `type` is smtp. */
+  readonly starttls:
+    | {
+        readonly verify: boolean;
+        /** Undefined: the backend's name, or its address. */
+        readonly serverName: string | undefined;
+        /** Path of a PEM file; undefined: the authorities Node knows. */
+        readonly ca: string | undefined;
+      }
+    | undefined;
+  /** Undefined: checks begin no transaction. Always so unless `type` is smtp. */
+  readonly mail: { readonly from: string; readonly to: string } | undefined;
 }
 
 export interface PoolConfig {

@@ -1,6 +1,7 @@
 /** What a pool and its backends may say in the file. */
 import { z } from 'zod';
 import { MAX_BACKENDS } from '../core/limits.ts';
+import { checkSchema } from './check-schema.ts';
 import {
   choice,
   either,
@@ -14,7 +15,7 @@ import {
   requiredKey,
   section,
 } from './pieces.ts';
-import { backendAddress, duration, heloName, host, name } from './units.ts';
+import { backendAddress, duration, name } from './units.ts';
 
 const connectionCount = () => integer(1, 1_000_000);
 
@@ -72,24 +73,6 @@ const queue = section(
     timeout: key(duration('10ms', '5m'), '10s', 'How long one may wait before it hears 421.'),
   },
   'a mapping with size and timeout',
-);
-
-const check = section(
-  {
-    type: key(
-      choice('none', 'tcp', 'smtp'),
-      'none',
-      'What a check does: open a connection, or greet in SMTP and take leave.',
-    ),
-    interval: key(duration('100ms', '1h'), '5s', 'From one check of a backend to the next.'),
-    timeout: key(duration('10ms', '5m'), '5s', 'How long a check may take.'),
-    rise: key(integer(1, 100), 2, 'Good checks in a row that bring a backend up.'),
-    fall: key(integer(1, 100), 3, 'Bad checks in a row that take it down.'),
-    helo: optionalKey(heloName(), 'hostName', 'The name given in EHLO.'),
-    address: optionalKey(host(), "the backend's own", 'The host to check instead.'),
-    port: optionalKey(integer(1, 65_535), "the backend's own", 'The port to check instead.'),
-  },
-  'a mapping with type, interval, timeout, rise, fall, helo, address and port',
 );
 
 const passiveHealth = section(
@@ -173,7 +156,7 @@ export const poolSchema = section(
     ),
     connect: key(connect, {}, 'Reaching a backend; all of it before the client has seen a byte.'),
     queue: key(queue, {}, 'Where sessions wait while every backend is at its maxConnections.'),
-    check: key(check, {}, 'Active health checks.'),
+    check: key(checkSchema, {}, 'Active health checks.'),
     passiveHealth: key(checkedPassiveHealth, {}, 'What sessions that fail say about a backend.'),
     slowStart: key(
       duration('0s', '1h'),

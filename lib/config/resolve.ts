@@ -87,8 +87,17 @@ function poolConfig(pool: ParsedPool, hostName: string): PoolConfig {
 }
 
 function checkConfig(check: ParsedPool['check'], hostName: string): CheckConfig {
-  const { type, interval, timeout, rise, fall, helo = hostName, address, port } = check;
-  return { type, intervalMs: interval, timeoutMs: timeout, rise, fall, helo, address, port };
+  const { interval, timeout, helo = hostName, address, port, starttls, mail, ...rest } = check;
+  return {
+    ...rest,
+    intervalMs: interval,
+    timeoutMs: timeout,
+    helo,
+    address,
+    port,
+    starttls: starttls && { verify: starttls.verify, serverName: starttls.serverName, ca: starttls.ca },
+    mail,
+  };
 }
 
 function backendConfig(backend: ParsedPool['backends'][number]): BackendConfig {

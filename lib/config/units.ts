@@ -86,6 +86,21 @@ export const heloName = () =>
     return isHostName(text) || (literal !== undefined && isIP(literal) !== 0) ? text : undefined;
   });
 
+const MAILBOX = /^(?=.{1,254}$)[\w!#$%&'*+/=?^`{|}~.-]{1,64}@(?:\[[\w.:]+\]|[A-Za-z0-9._-]+)$/;
+
+function parseMailbox(text: string): string | undefined {
+  return MAILBOX.test(text) ? text : undefined;
+}
+
+/** A mail address (RFC 5321 section 4.1.2) whose local part needs no quotes. */
+export const mailbox = () => parsed('a mail address such as probe@example.net', parseMailbox);
+
+/** A mail address, or nothing at all: the sender of bounces. */
+export const reversePath = () =>
+  parsed('a mail address such as probe@example.net, or empty text', text =>
+    text === '' ? text : parseMailbox(text),
+  );
+
 /** A host name or an IP address, without a port. */
 export const host = () =>
   parsed('an IP address or a host name', text => (isHostName(text) || isIP(text) !== 0 ? text : undefined));

@@ -62,6 +62,31 @@ export const badPools: readonly BadConfig[] = [
     '4:17 pools\\[0\\].check.port: found the number 70000, expected a',
   ),
   ofPool(
+    'TLS in a check that does not speak',
+    'check: {type: tcp, starttls: {}}',
+    '4:32 pools\\[0\\].check.starttls: starttls has no effect on these checks, expected type smtp',
+  ),
+  ofPool(
+    'mail in no check',
+    'check: {mail: {to: "a@b.test"}}',
+    '4:17 pools\\[0\\].check.mail: mail has no effect on these checks, expected type smtp',
+  ),
+  ofPool(
+    'an authority for nothing',
+    'check: {type: smtp, starttls: {verify: false, ca: a.pem}}',
+    '4:53 pools\\[0\\].check.starttls.ca: ca has no effect where nothing is verified',
+  ),
+  ofPool(
+    'mail to nobody',
+    'check: {type: smtp, mail: {from: "a@b.test"}}',
+    '4:29 pools\\[0\\].check.mail.to: missing, expected a mail address',
+  ),
+  ofPool(
+    'commands in an address',
+    'check: {type: smtp, mail: {to: "a@b.test>\\r\\nDATA"}}',
+    '4:34 pools\\[0\\].check.mail.to: found .*, expected a mail address such as',
+  ),
+  ofPool(
     'pauses',
     'passiveHealth: {pause: 1m}',
     '4:26 pools\\[0\\].passiveHealth.pause: pause is longer than maxPause',

@@ -89,6 +89,7 @@ t.test('only what has no default is required', async t => {
     '.pools[].backends',
     '.pools[].backends[].address',
     '.pools[].backends[].maxConnections.count',
+    '.pools[].check.mail.to',
   ]);
 });
 
