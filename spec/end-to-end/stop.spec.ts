@@ -34,9 +34,10 @@ async function statusOf({ admin }: Command, path: string): Promise<number> {
   return (await fetch(`http://${formatAddress(admin)}${path}`)).status;
 }
 
-/** Resolves when nobody accepts there any more. */
-function closed({ address }: Command): Promise<boolean> {
-  return eventually('no accept', async () => !(await accepts(address)));
+/** Resolves when the instance has said that it stops; from then on nobody may get in. */
+async function closed({ address, process }: Command): Promise<void> {
+  await process.printed(/"msg":"stopping: no new sessions"/);
+  if (await accepts(address)) throw new Error('it accepts while it stops');
 }
 
 for (const transport of TRANSPORTS) {
