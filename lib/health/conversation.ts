@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { REPLY_OCTETS } from '../core/limits.ts';
+import { LOGGED_TEXT_OCTETS, REPLY_OCTETS } from '../core/limits.ts';
 import { type ReplyFault, ReplyReader } from '../smtp/reply.ts';
 
 /** What comes of waiting for a reply. */
@@ -34,6 +34,8 @@ export interface Conversation {
   readonly leaving: boolean;
   /** Gives the socket away, for TLS; null where the backend has sent more than it was asked for. */
   release(): Socket | null;
+  /** Listens no more: what still comes is thrown away, so that nothing unread turns the close into a reset. */
+  deafen(): void;
 }
 
 const NOTHING = Buffer.alloc(0);
@@ -80,12 +82,15 @@ export function createConversation(socket: Socket): Conversation {
         continue;
       }
       fault = status;
+      // What follows is for the operator's eyes only.
+      text += pending.toString('latin1', 0, LOGGED_TEXT_OCTETS);
       return { kind: 'nonsense', fault, text: flat(text) };
     }
     return ended === null ? null : { kind: 'ended', how: ended, text: flat(text) };
   };
 
   const onData = (chunk: Buffer): void => {
+    if (fault !== null) return;
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
     // Whoever floods us waits until we ask.
     if (pending.length > REPLY_OCTETS) socket.pause();
@@ -133,6 +138,10 @@ export function createConversation(socket: Socket): Conversation {
       socket.off('data', onData).off('end', onEnd).off('close', onClose);
       // Errors stay heard: nobody else may listen to this socket's own.
       return socket;
+    },
+    deafen() {
+      socket.off('data', onData).resume();
+      pending = NOTHING;
     },
   };
 }

@@ -1,3 +1,4 @@
+import type { SecureContext } from 'node:tls';
 import { printable } from '../core/text.ts';
 import { capabilityBit } from '../smtp/capabilities.ts';
 import { type Conversation, createConversation, type Heard, type Reply } from './conversation.ts';
@@ -15,7 +16,7 @@ export interface Dialogue {
 
 interface Scene extends Dialogue {
   readonly backend: CheckedBackend;
-  readonly trusted: string | undefined;
+  readonly trusted: SecureContext | undefined;
   readonly signal: AbortSignal;
   certificateDaysLeft: number | null;
 }
@@ -29,7 +30,7 @@ const STARTTLS = capabilityBit('STARTTLS');
 export async function converse(
   dialogue: Dialogue,
   backend: CheckedBackend,
-  trusted: string | undefined,
+  trusted: SecureContext | undefined,
   signal: AbortSignal,
 ): Promise<Verdict> {
   const scene: Scene = Object.assign(dialogue, { backend, trusted, signal, certificateDaysLeft: null });
@@ -76,7 +77,9 @@ async function hello(scene: Scene): Promise<Verdict | null> {
   const heard = await talk.hear(signal);
   if (heard.kind !== 'reply') return unheard(heard, 'the reply to EHLO', '', 'bad-ehlo');
   if (heard.code !== 250) {
-    if (identity !== 'none' && (heard.code === 221 || (heard.code >= 500 && (await outOfStep(scene)))))
+    // Version 2 has a QUIT in its signature, and nobody else has said it yet.
+    const header = identity === 'proxy-v2' && heard.code === 221;
+    if (header || (identity !== 'none' && heard.code >= 500 && (await outOfStep(scene))))
       return verdict('proxy-not-understood', misunderstood(identity, shown(heard)));
     return verdict('bad-ehlo', `answered EHLO ${printable(check.helo)} with "${shown(heard)}"`);
   }
@@ -114,6 +117,8 @@ async function upgrade(scene: Scene): Promise<Verdict | null> {
   scene.talk = createConversation(secured.socket);
   scene.greeted = secured.result === 'secure' || secured.result === 'invalid';
   scene.certificateDaysLeft = secured.certificateDaysLeft;
+  // Half a handshake: there is no way to say QUIT.
+  if (!scene.greeted) secured.socket.destroy();
   if (secured.result === 'late') return verdict('timeout', 'the TLS handshake was not over in time');
   if (secured.result !== 'secure') return verdict('tls-failed', secured.detail);
 

@@ -17,14 +17,16 @@ export interface ProbeResult extends Verdict {
 export interface Probe {
   /** Resolves within `timeoutMs`; with null where the probe was cancelled before. Never rejects. */
   readonly result: Promise<ProbeResult | null>;
-  /** Resolves when its socket is gone, at most LEAVE_MS after the end of `timeoutMs`. Never rejects. */
+  /** Resolves when its socket is gone, at most LEAVE_MS after the result. Never rejects. */
   readonly closed: Promise<void>;
   /** No result is wanted any more; the leave is still taken in order. */
   cancel(): void;
 }
 
-/** Milliseconds for QUIT, 221 and the close, where the check itself has used its time up. */
-export const LEAVE_MS = 1_000;
+/** Milliseconds for QUIT, 221 and the close, once the verdict is there. */
+export const LEAVE_MS = 2_000;
+/** Replies heard out while 221 is awaited. */
+const FAREWELL_REPLIES = 16;
 /** A timeout that comes this much later than it should was held up on this side, and so was everything else. */
 const STALLED_MS = 500;
 
@@ -61,9 +63,9 @@ export function startProbe(backend: CheckedBackend, now: MonotonicMs = monotonic
     settle(
       backend.check.type === 'tcp'
         ? verdict('ok', 'took the connection')
-        : await converse(dialogue, backend, trust.ca, deadline.signal),
+        : await converse(dialogue, backend, trust.context, deadline.signal),
     );
-    await leave(dialogue, Math.max(LEAVE_MS, startedAt + timeoutMs - now()));
+    await leave(dialogue);
   };
 
   return {
@@ -131,23 +133,23 @@ function headerOf({ identity }: CheckedBackend, socket: Socket): Uint8Array | nu
   });
 }
 
-/** Takes leave so that the backend's log stays quiet: QUIT, its 221, FIN, never RST; at most `patienceMs`. */
-async function leave({ talk, greeted }: Dialogue, patienceMs: number): Promise<void> {
+/** Takes leave so that the backend's log stays quiet: QUIT, its 221, FIN, never RST. */
+async function leave({ talk, greeted }: Dialogue): Promise<void> {
   const patience = new AbortController();
   const timer = setTimeout(() => {
     patience.abort();
     talk.socket.destroy();
-  }, patienceMs);
+  }, LEAVE_MS);
   if (greeted) await farewell(talk, patience.signal);
   talk.socket.end();
-  talk.socket.resume();
+  talk.deafen();
   await gone(talk.socket);
   clearTimeout(timer);
 }
 
 async function farewell(talk: Conversation, signal: AbortSignal): Promise<void> {
   if (!talk.leaving) talk.say('QUIT');
-  for (;;) {
+  for (let replies = 0; replies < FAREWELL_REPLIES; replies++) {
     const heard = await talk.hear(signal);
     if (heard.kind !== 'reply' || heard.code === 221) return;
   }

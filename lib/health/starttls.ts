@@ -1,7 +1,13 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP, type Socket } from 'node:net';
-import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
+import {
+  type ConnectionOptions,
+  connect,
+  createSecureContext,
+  type SecureContext,
+  type TLSSocket,
+} from 'node:tls';
 import type { Address } from '../core/address.ts';
 import { printable } from '../core/text.ts';
 import { later } from './conversation.ts';
@@ -9,17 +15,17 @@ import type { StarttlsOptions } from './options.ts';
 
 /** Authorities to trust, or why there are none. */
 export type Trust =
-  | { readonly ok: true; readonly ca: string | undefined }
+  | { readonly ok: true; readonly context: SecureContext | undefined }
   | { readonly ok: false; readonly detail: string };
 
 /** Reads the file of authorities anew, so that a replaced one counts from the next check on. */
 export async function readTrust(options: StarttlsOptions | undefined): Promise<Trust> {
   const path = options?.ca;
-  if (path === undefined) return { ok: true, ca: undefined };
+  if (path === undefined) return { ok: true, context: undefined };
   try {
     const ca = await readFile(path, 'utf8');
     new X509Certificate(ca);
-    return { ok: true, ca };
+    return { ok: true, context: createSecureContext({ ca }) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why = code?.startsWith('ERR_') === false ? `cannot be read (${code})` : 'holds no certificate';
@@ -37,7 +43,7 @@ export interface Secured {
 }
 
 export interface SecureOptions extends StarttlsOptions {
-  readonly trusted: string | undefined;
+  readonly trusted: SecureContext | undefined;
   readonly address: Address;
 }
 
@@ -50,7 +56,7 @@ export function secure(raw: Socket, options: SecureOptions, signal: AbortSignal)
     rejectUnauthorized: false,
     host: name,
     ...(isIP(name) === 0 && { servername: name }),
-    ...(options.trusted !== undefined && { ca: options.trusted }),
+    ...(options.trusted !== undefined && { secureContext: options.trusted }),
   };
   const socket = connect(settings);
   const { promise, resolve } = later<Secured>();
