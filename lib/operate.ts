@@ -10,10 +10,12 @@ export interface OperateOptions {
   readonly logger: Logger;
   readonly status: () => StatusDocument;
   readonly reload: () => Promise<Outcome>;
+  readonly upgrade: () => Promise<Outcome>;
 }
 
 /** The operator's verbs on a running instance. Each is logged, whoever asked for it. */
-export function createControl({ plane, operator, logger, status, reload }: OperateOptions): Control {
+export function createControl(options: OperateOptions): Control {
+  const { logger, operator, plane, reload, status, upgrade } = options;
   /** A sentence where there is no such backend, naming those there are. */
   const unknown = (pool: string, backend: string): string | null => {
     const known = plane.snapshot.pools.find(({ name }) => name === pool);
@@ -25,6 +27,7 @@ export function createControl({ plane, operator, logger, status, reload }: Opera
   return {
     status,
     reload,
+    upgrade,
 
     sessions: ({ pool, backend, limit }) =>
       plane.shard.views(

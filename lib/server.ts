@@ -4,14 +4,17 @@ import { createOperatorState } from './admin/operator-state.ts';
 import { sessionDescriptors } from './admission/descriptor-budget.ts';
 import type { BackendEvent } from './balancer/balancer.ts';
 import type { Config } from './config/config.ts';
-import { type ControlPlane, startControlPlane } from './control-plane.ts';
+import { startControlPlane } from './control-plane.ts';
 import { type Address, formatAddress } from './core/address.ts';
 import { openBoard } from './core/board.ts';
 import { monotonicMs } from './core/clock.ts';
-import { createLog, type LineWriter, type Log, type Logger } from './core/log.ts';
+import { createLog, type LineWriter, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
+import { type Inheritance, readInheritance } from './inherit.ts';
+import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { createNotifier } from './notify.ts';
 import { createControl } from './operate.ts';
 import { type ReadConfig, reload } from './reload.ts';
 import { createRows } from './rows.ts';
@@ -29,11 +32,10 @@ export interface Server {
   readonly logger: Logger;
   /** Puts the configuration into use as it is now; see `ServerOptions.read`. */
   reload(): Promise<Outcome>;
-  /**
-   * Stops accepting and resolves when the last session is over, at the latest after `drainTimeout`. Called again, it
-   * ends the sessions that are left now.
-   */
+  /** See `Lifecycle`. */
   stop(): Promise<void>;
+  /** Resolves when the instance is over: stopped, or relieved by a successor. */
+  readonly stopped: Promise<void>;
 }
 
 export interface ServerOptions {
@@ -41,6 +43,8 @@ export interface ServerOptions {
   readonly log?: LineWriter;
   /** Reads the configuration anew for a reload; without it there is none. */
   readonly read?: ReadConfig;
+  /** Sockets and words from a predecessor or from systemd; nothing unless given. */
+  readonly inheritance?: Inheritance;
 }
 
 /** Descriptors that are not the sessions': the log, name look-ups, and whatever the runtime opens for a moment. */
@@ -54,7 +58,9 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const startedAt = new Date().toISOString();
   const board = openBoard();
   const stats = openShardStats();
-  const operator = createOperatorState();
+  const inheritance = options.inheritance ?? readInheritance({});
+  const operator = createOperatorState(inheritance.operator);
+  const notifier = createNotifier(process.env, logger);
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
 
@@ -68,6 +74,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       board,
       stats,
       descriptors: descriptorsFor(config),
+      takeInherited: inheritance.takeInherited,
       transport: createNetTransport(onError),
       onRecords(records) {
         for (const record of records) logSession(logger, record);
@@ -77,10 +84,21 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     },
   });
 
-  let stopping: Promise<void> | null = null;
+  let admin: Admin | null = null;
+  const unwatch = notifier.watch();
+  const lifecycle = createLifecycle({
+    plane,
+    operator,
+    log,
+    notifier,
+    admin: () => admin,
+    onStop: async () => unwatch(),
+  });
   let lastReload: { at: string; ok: boolean; message: string } | null = null;
   const reloadNow = async (): Promise<Outcome> => {
+    notifier.tell('RELOADING=1', `MONOTONIC_USEC=${Math.round(monotonicMs() * 1_000)}`);
     const outcome = await reload(plane, options.read ?? null);
+    notifier.tell('READY=1');
     lastReload = { at: new Date().toISOString(), ...outcome };
     if (outcome.ok) logger.level = plane.config.log.level;
     logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
@@ -92,12 +110,13 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     operator,
     logger,
     reload: reloadNow,
+    upgrade: lifecycle.upgrade,
     status: () => ({
       instance: config.instance,
       version,
       startedAt,
       now: new Date().toISOString(),
-      state: stopping === null ? 'running' : 'stopping',
+      state: lifecycle.stopping ?? 'running',
       lastReload,
       ...readStatus(sources),
     }),
@@ -111,7 +130,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
   });
-  const admin = await orStopped(plane.shard, () =>
+  admin = await orStopped(plane.shard, () =>
     startAdmin({
       listen: config.admin.listen ?? null,
       socket: config.admin.socket ?? null,
@@ -121,10 +140,14 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         hosts: [plane.config.hostName, plane.config.instance, ...plane.config.admin.hosts],
       }),
       metrics,
-      unready: () => (stopping === null ? null : 'stopping'),
+      unready: () => lifecycle.stopping,
       control,
+      takeInherited: address => inheritance.takeInherited('', address),
     }),
   );
+  for (const socket of inheritance.unclaimed())
+    logger.warn({ socket }, 'no listener wants this inherited socket');
+  notifier.tell('READY=1');
   logger.info({ version, listeners: described(plane.shard.listening) }, 'ready');
 
   return {
@@ -134,11 +157,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     admin: admin.address,
     logger,
     reload: reloadNow,
-    stop() {
-      if (stopping === null) stopping = drain(plane, admin, log);
-      else plane.shard.cut();
-      return stopping;
-    },
+    stop: lifecycle.stop,
+    stopped: lifecycle.stopped,
   };
 }
 
@@ -159,19 +179,6 @@ async function orStopped<T>(shard: Shard, start: () => Promise<T>): Promise<T> {
     await drained;
     throw error;
   }
-}
-
-async function drain({ config, shard }: ControlPlane, admin: Admin, { logger }: Log): Promise<void> {
-  const { drainTimeoutMs } = config;
-  logger.info({ sessions: shard.sessions, drainTimeoutMs }, 'stopping: no new sessions');
-  const deadline = setTimeout(() => {
-    logger.warn({ sessions: shard.sessions }, 'drainTimeout is over: ending the sessions that are left');
-    shard.cut();
-  }, drainTimeoutMs);
-  await shard.drain();
-  clearTimeout(deadline);
-  await admin.close();
-  logger.info('stopped');
 }
 
 function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void {

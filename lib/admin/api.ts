@@ -33,6 +33,7 @@ export async function answerApi(
   const body = await readBody(request);
   if (typeof body === 'string') return failure(400, body);
   if (what === 'reload' && parts.length === 1) return outcome(await control.reload());
+  if (what === 'upgrade' && parts.length === 1) return outcome(await control.upgrade());
   const [, pool, , backend, verb] = parts;
   if (
     what !== 'pools' ||

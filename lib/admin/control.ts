@@ -24,4 +24,6 @@ export interface Control {
   /** 1 to 256, or null for the configuration's. */
   setWeight(pool: string, backend: string, weight: number | null): Outcome;
   reload(): Promise<Outcome>;
+  /** Starts the program anew with the same listening sockets, and drains when that is ready. */
+  upgrade(): Promise<Outcome>;
 }

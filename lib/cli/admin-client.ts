@@ -5,7 +5,8 @@ import { type Address, formatAddress, parseAddress } from '../core/address.ts';
 /** Where the command line looks for an instance when it is told nothing. */
 const SOCKET = '/run/smtplb/admin.sock';
 const TCP = '127.0.0.1:8404';
-const TIMEOUT_MS = 10_000;
+/** An upgrade may take half a minute to be given up. */
+const TIMEOUT_MS = 40_000;
 
 export const ADMIN_HELP = `  --admin ADDR   where the instance's admin listener is: unix:/path or 127.0.0.1:8404
                  (default: $SMTPLB_ADMIN, else ${SOCKET}, else ${TCP})

@@ -2,7 +2,7 @@ import { version } from '../core/package.ts';
 import { stateCommand, weightCommand } from './backend-verbs.ts';
 import { checkCommand } from './check.ts';
 import { quickstartCommand } from './quickstart.ts';
-import { reloadCommand } from './reload.ts';
+import { reloadCommand, upgradeCommand } from './renew.ts';
 import { runCommand } from './run.ts';
 import { schemaCommand } from './schema.ts';
 import { sessionsCommand } from './sessions.ts';
@@ -22,6 +22,7 @@ const USAGE = `Usage: smtplb COMMAND
   ready|drain|maint POOL/BACKEND              says whether a backend takes sessions
   weight POOL/BACKEND WEIGHT|default          says how many
   reload                                      makes it read its configuration anew
+  upgrade                                     replaces it by a new process, without a gap
 
   quickstart                                  two sinks, a balancer before them, and what to try
 
@@ -41,6 +42,7 @@ const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<number>
   ['maint', stateCommand('maint')],
   ['weight', weightCommand],
   ['reload', reloadCommand],
+  ['upgrade', upgradeCommand],
   ['check', checkCommand],
   ['schema', schemaCommand],
   ['sink', sinkCommand],

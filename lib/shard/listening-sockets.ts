@@ -14,23 +14,44 @@ export interface ListeningSockets {
   update(listeners: readonly ListenerSnapshot[]): Promise<void>;
   /** Addresses by listener name, with the ports that were given where 0 was asked for. */
   readonly addresses: ReadonlyMap<string, readonly Address[]>;
-  /** Stops accepting, at once. */
-  close(): Promise<void>;
+  /** What a successor may inherit. */
+  readonly inheritable: readonly InheritableSocket[];
+  /** Stops accepting, at once; `handedOver` if a successor listens on the same sockets. */
+  close(handedOver?: boolean): Promise<void>;
 }
 
+export interface InheritableSocket {
+  readonly listener: string;
+  /** The address as the configuration has it. */
+  readonly address: string;
+  readonly descriptor: number | undefined;
+}
+
+/** Sockets that were handed down to this process: a descriptor for a listener's address, each given out once. */
+export type TakeInherited = (listener: string, address: string) => number | undefined;
+
 interface Socket {
+  readonly configured: string;
   owner: string;
   readonly listening: Listening;
 }
 
-export function createListeningSockets(transport: Transport, onAccept: OnAccept): ListeningSockets {
+export function createListeningSockets(
+  transport: Transport,
+  takeInherited: TakeInherited,
+  onAccept: OnAccept,
+): ListeningSockets {
   let sockets = new Map<string, Socket>();
 
   const open = async (address: Address, listener: ListenerSnapshot): Promise<Socket> => {
-    const socket = { owner: listener.name } as { owner: string; listening: Listening };
+    const configured = formatAddress(address);
+    const inherited = takeInherited(listener.name, configured);
+    const socket = { owner: listener.name, configured } as Socket & { listening: Listening };
     try {
-      socket.listening = await transport.listen(address, { backlog: listener.backlog }, connection =>
-        onAccept(socket.owner, connection),
+      socket.listening = await transport.listen(
+        address,
+        { backlog: listener.backlog, inherited },
+        connection => onAccept(socket.owner, connection),
       );
     } catch (error) {
       throw new Error(
@@ -73,10 +94,18 @@ export function createListeningSockets(transport: Transport, onAccept: OnAccept)
       return byListener;
     },
 
-    async close() {
+    get inheritable() {
+      return [...sockets.values()].map(({ owner, configured, listening }) => ({
+        listener: owner,
+        address: configured,
+        descriptor: listening.descriptor,
+      }));
+    },
+
+    async close(handedOver) {
       const open = [...sockets.values()];
       sockets = new Map();
-      await closeAll(open);
+      await closeAll(open, handedOver);
     },
   };
 }
@@ -87,8 +116,8 @@ function keyOf(address: Address, listener: ListenerSnapshot, at: number): string
   return address.family !== 'unix' && address.port === 0 ? `${text} ${listener.name} ${at}` : text;
 }
 
-async function closeAll(sockets: Iterable<Socket>): Promise<void> {
-  await Promise.all([...sockets].map(socket => socket.listening.close()));
+async function closeAll(sockets: Iterable<Socket>, handedOver = false): Promise<void> {
+  await Promise.all([...sockets].map(socket => socket.listening.close(handedOver)));
 }
 
 function reasonOf(error: unknown): string {

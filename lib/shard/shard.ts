@@ -1,4 +1,4 @@
-import { type Admission, createAdmission } from '../admission/admission.ts';
+import { createAdmission } from '../admission/admission.ts';
 import { createDescriptorBudget } from '../admission/descriptor-budget.ts';
 import { type BackendEvent, Balancer } from '../balancer/balancer.ts';
 import type { Address } from '../core/address.ts';
@@ -14,7 +14,7 @@ import type { ListenerSnapshot } from '../session/snapshot.ts';
 import type { Transport } from '../transport/contract.ts';
 import { createBatch } from './batch.ts';
 import { createIds } from './ids.ts';
-import { createListeningSockets } from './listening-sockets.ts';
+import { createListeningSockets, type InheritableSocket, type TakeInherited } from './listening-sockets.ts';
 import type { ShardSnapshot } from './snapshot.ts';
 
 export interface ShardOptions {
@@ -24,6 +24,8 @@ export interface ShardOptions {
   readonly transport: Transport;
   /** Descriptors that the sessions of all shards may use together. */
   readonly descriptors: number;
+  /** Listening sockets that were handed down to this process. */
+  readonly takeInherited?: TakeInherited | undefined;
   readonly onRecords: (records: readonly SessionRecord[]) => void;
   readonly onBackendEvent: (event: BackendEvent) => void;
   /** A fault of the program, which has ended one session. */
@@ -47,8 +49,13 @@ export interface Shard {
   views(filter: (view: SessionView) => boolean, limit: number): SessionView[];
   /** Ends the sessions that a backend serves. Returns how many. */
   endSessions(pool: string, backend: string): number;
-  /** Stops accepting, refuses who waits, and resolves when the last session is over. */
-  drain(): Promise<void>;
+  /** What a successor may inherit. */
+  readonly inheritable: readonly InheritableSocket[];
+  /**
+   * Stops accepting, refuses who waits, and resolves when the last session is over. `handedOver` if a successor
+   * listens on the same sockets.
+   */
+  drain(handedOver?: boolean): Promise<void>;
   /** Ends the sessions that are left; `drain` then resolves. */
   cut(): void;
 }
@@ -64,28 +71,40 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
   const descriptors = createDescriptorBudget(board, options.descriptors);
   const nextId = createIds();
   const sessions = new Set<Session>();
+  const balancerOptions = { board, stats, now, random: Math.random, onBackendEvent: options.onBackendEvent };
   let onIdle = (): void => {};
 
-  /** Balancers in use, and those of pools that are gone but may still have sessions waiting. */
+  /** A pool that is gone lives on in the sessions that began with it; slots given back there serve who waits. */
   let balancers = new Map<string, Balancer>();
-  const retired = new Set<Balancer>();
   let contexts = new Map<string, SessionContext>();
 
-  const sockets = createListeningSockets(transport, (listener, connection) => {
-    const context = contexts.get(listener);
-    if (context === undefined) return connection.destroy(); // removed between accept and now
-    const session = new Session(context, connection);
-    sessions.add(session);
-    session.guard(() => session.begin());
-  });
+  /** Contexts of listeners that an update is about to bring: their sockets accept before it is done. */
+  let staged = new Map<string, SessionContext>();
+  const sockets = createListeningSockets(
+    transport,
+    options.takeInherited ?? (() => undefined),
+    (listener, connection) => {
+      const context = contexts.get(listener) ?? staged.get(listener);
+      if (context === undefined) return connection.destroy(); // removed between accept and now
+      const session = new Session(context, connection);
+      sessions.add(session);
+      session.guard(() => session.begin());
+    },
+  );
 
-  const contextOf = (listener: ListenerSnapshot, hostName: string, recorded: boolean): SessionContext => {
-    const balancer = balancers.get(listener.pool);
-    if (balancer === undefined) throw new Error(`listener ${listener.name} names no pool of the snapshot`);
+  const contextOf = (
+    listener: ListenerSnapshot,
+    balancer: Balancer,
+    hostName: string,
+    recorded: boolean,
+  ): SessionContext => {
     return {
       listener,
       balancer,
-      admission: admissionOf(listener),
+      // A listener that stays knows its clients over a reload.
+      admission:
+        contexts.get(listener.name)?.admission ??
+        createAdmission(listener.admission, listener.row, board, now),
       proxyFrom: cidrSet(listener.proxyFrom),
       descriptors,
       transport,
@@ -102,38 +121,29 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     };
   };
 
-  /** A listener that stays knows its clients over a reload. */
-  const admissionOf = (listener: ListenerSnapshot): Admission => {
-    const before = contexts.get(listener.name);
-    if (before === undefined) return createAdmission(listener.admission, listener.row, board, now);
-    before.admission.update(listener.admission);
-    return before.admission;
-  };
-
   const update = async (next: ShardSnapshot): Promise<void> => {
-    await sockets.update(next.listeners);
-    const kept = new Map<string, Balancer>();
-    for (const pool of next.pools) {
-      const balancer = balancers.get(pool.name);
-      balancer?.update(pool);
-      kept.set(
-        pool.name,
-        balancer ??
-          new Balancer(pool, {
-            board,
-            stats,
-            now,
-            random: Math.random,
-            onBackendEvent: options.onBackendEvent,
-          }),
-      );
-      balancers.delete(pool.name);
-    }
-    for (const gone of balancers.values()) retired.add(gone);
-    balancers = kept;
-    contexts = new Map(
-      next.listeners.map(listener => [listener.name, contextOf(listener, next.hostName, next.records)]),
+    // First all that cannot fail and changes nothing, then the sockets, then the change itself, in one go.
+    const nextBalancers = new Map(
+      next.pools.map(pool => [pool.name, balancers.get(pool.name) ?? new Balancer(pool, balancerOptions)]),
     );
+    const nextContexts = new Map(
+      next.listeners.map(listener => {
+        const balancer = nextBalancers.get(listener.pool);
+        if (balancer === undefined)
+          throw new Error(`listener ${listener.name} names no pool of the snapshot`);
+        return [listener.name, contextOf(listener, balancer, next.hostName, next.records)];
+      }),
+    );
+    staged = nextContexts;
+    try {
+      await sockets.update(next.listeners);
+    } finally {
+      staged = new Map();
+    }
+    balancers = nextBalancers;
+    contexts = nextContexts;
+    for (const pool of next.pools) balancers.get(pool.name)?.update(pool);
+    for (const { name, admission } of next.listeners) contexts.get(name)?.admission.update(admission);
   };
 
   let tickDueMs = wheel.now() + TICK_MS;
@@ -143,10 +153,6 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     wheel.advance();
     // A slot may have come free in another shard, a pause may be over: nobody else would tell those who wait.
     for (const balancer of balancers.values()) if (balancer.waiting > 0) balancer.serveQueue();
-    for (const balancer of retired) {
-      if (balancer.waiting > 0) balancer.serveQueue();
-      else retired.delete(balancer);
-    }
     records.flush();
   };
 
@@ -178,8 +184,11 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       for (const session of served) session.guard(() => session.cut('maintenance'));
       return served.length;
     },
-    async drain() {
-      await sockets.close();
+    get inheritable() {
+      return sockets.inheritable;
+    },
+    async drain(handedOver) {
+      await sockets.close(handedOver);
       for (const session of sessions) session.guard(() => session.drain());
       if (sessions.size > 0) {
         await new Promise<void>(resolve => {

@@ -28,13 +28,20 @@ export interface Transport {
 export interface ListenOptions {
   /** Connections the kernel completes before they are accepted; the kernel has its own upper bound (somaxconn). */
   readonly backlog: number;
+  /** A descriptor that listens there already, handed down by whoever started this process. */
+  readonly inherited?: number | undefined;
 }
 
 export interface Listening {
   /** With the port that was given where 0 was asked for. */
   readonly address: Address;
-  /** Stops accepting, at once. Accepted connections live on. Resolves when the address is free. */
-  close(): Promise<void>;
+  /** What another process can inherit; undefined where the runtime does not tell it. */
+  readonly descriptor: number | undefined;
+  /**
+   * Stops accepting, at once. Accepted connections live on. Resolves when the address is free, unless it was
+   * `handedOver` to another process that listens on the same socket.
+   */
+  close(handedOver?: boolean): Promise<void>;
 }
 
 /**

@@ -1,7 +1,8 @@
-import { connect, createServer, type ListenOptions as NetListenOptions, type Server } from 'node:net';
-import { type Address, ipAddress } from '../../core/address.ts';
-import type { ConnectionHandler, Listening, Transport } from '../contract.ts';
+import { connect, createServer, type Server } from 'node:net';
+import type { Address } from '../../core/address.ts';
+import type { ConnectionHandler, Listening, ListenOptions, Transport } from '../contract.ts';
 import { NetConnection, type OnHandlerError } from './connection.ts';
+import { descriptorOf, listenOn, stopListening } from './listen.ts';
 import { NetRelay } from './relay.ts';
 
 /** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
@@ -25,7 +26,7 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
         if (address.family !== 'unix' && socket.remoteAddress === undefined) socket.destroy();
         else onConnection(new NetConnection(socket, undefined, onHandlerError));
       });
-      return started(server, { ...target(address), backlog: options.backlog, ipv6Only: isIpv6(address) });
+      return started(server, address, options);
     },
 
     connect(address: Address, handler: ConnectionHandler) {
@@ -53,31 +54,17 @@ function target(address: Address): { host: string; port: number } | { path: stri
   return address.family === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
 }
 
-// `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
-function isIpv6(address: Address): boolean {
-  return address.family === 'ipv6';
-}
-
-function started(server: Server, options: NetListenOptions): Promise<Listening> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(options, () => {
-      server.off('error', reject);
-      // Accept errors (EMFILE and the like) are Node's to retry; the descriptor budget keeps them from happening.
-      server.on('error', () => {});
-      resolve({ address: boundTo(server), close: () => closed(server) });
-    });
-  });
-}
-
-function boundTo(server: Server): Address {
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') return { family: 'unix', path: bound ?? '' };
-  return ipAddress(bound.address, bound.port) ?? { family: 'unix', path: '' };
-}
-
-/** The listening socket is gone at once; Node's own callback would wait for every accepted connection. */
-function closed(server: Server): Promise<void> {
-  server.close();
-  return new Promise(resolve => setImmediate(resolve));
+async function started(server: Server, address: Address, options: ListenOptions): Promise<Listening> {
+  const bound = await listenOn(server, address, options);
+  // Accept errors (EMFILE and the like) are Node's to retry; the descriptor budget keeps them from happening.
+  server.on('error', () => {});
+  return {
+    address: bound,
+    descriptor: descriptorOf(server),
+    // Node's own callback would wait for every accepted connection.
+    async close(handedOver = false) {
+      stopListening(server, bound, handedOver);
+      await new Promise(resolve => setImmediate(resolve));
+    },
+  };
 }

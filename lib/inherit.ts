@@ -1,0 +1,100 @@
+import { readFileSync, readlinkSync } from 'node:fs';
+import type { OperatorWord } from './admin/operator-state.ts';
+import { formatAddress, ipAddress, ipFromBytes } from './core/address.ts';
+import type { TakeInherited } from './shard/listening-sockets.ts';
+
+/** What a predecessor hands down in the environment, under `HANDED_DOWN`: see upgrade.ts. */
+export interface HandedDown {
+  /** Descriptors that listen, by the address as the configuration has it. */
+  readonly sockets: readonly { readonly listener: string; readonly address: string; readonly fd: number }[];
+  /** What the operator had said. */
+  readonly operator: readonly (OperatorWord & { readonly pool: string; readonly backend: string })[];
+}
+
+export const HANDED_DOWN = 'SMTPLB_HANDED_DOWN';
+/** systemd's first descriptor (sd_listen_fds(3)). */
+const SD_LISTEN_FDS_START = 3;
+
+interface InheritedSocket {
+  readonly fd: number;
+  readonly address: string | undefined;
+  readonly name: string;
+}
+
+export interface Inheritance {
+  readonly takeInherited: TakeInherited;
+  readonly operator: HandedDown['operator'];
+  /** Sockets that no listener has asked for, as an operator may know them. */
+  unclaimed(): readonly string[];
+}
+
+/**
+ * What this process was given at its start: by a predecessor (`smtplb upgrade`) or by systemd (socket activation:
+ * LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES). The variables are removed, so that no child takes them for its own.
+ *
+ * A socket serves the listener's address that it is bound to. One of systemd's that is bound to something else, and is
+ * named as a listener (FileDescriptorName=), takes the place of that listener's next address.
+ */
+export function readInheritance(env: NodeJS.ProcessEnv): Inheritance {
+  const { [HANDED_DOWN]: text, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = env;
+  for (const name of [HANDED_DOWN, 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
+  const handedDown: HandedDown = text === undefined ? { sockets: [], operator: [] } : JSON.parse(text);
+  const left: InheritedSocket[] = handedDown.sockets.map(({ fd, address, listener }) => ({
+    fd,
+    address,
+    name: listener,
+  }));
+  if (LISTEN_PID === String(process.pid)) {
+    const names = LISTEN_FDNAMES.split(':');
+    for (let at = 0; at < Number(LISTEN_FDS ?? '0'); at++) {
+      const fd = SD_LISTEN_FDS_START + at;
+      left.push({ fd, address: boundAddress(fd), name: names[at] ?? '' });
+    }
+  }
+
+  const take = (fits: (socket: InheritedSocket) => boolean): number | undefined => {
+    const at = left.findIndex(fits);
+    return at < 0 ? undefined : left.splice(at, 1)[0]?.fd;
+  };
+  return {
+    takeInherited: (listener, address) =>
+      take(socket => socket.address === address) ?? take(socket => socket.name === listener),
+    operator: handedDown.operator,
+    unclaimed: () =>
+      left.map(({ address, name }) => [name, address ?? ''].filter(part => part !== '').join(' on ')),
+  };
+}
+
+/** Where a descriptor listens: Linux tells it by the socket's inode. Undefined where that cannot be found. */
+function boundAddress(fd: number): string | undefined {
+  try {
+    const inode = /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1];
+    if (inode === undefined) return undefined;
+    return (
+      boundTcp('/proc/self/net/tcp', inode) ?? boundTcp('/proc/self/net/tcp6', inode) ?? boundPath(inode)
+    );
+  } catch {
+    return undefined;
+  }
+}
+
+/** `sl local_address rem_address st ... inode`; addresses are 32-bit words in the machine's byte order, in hex. */
+function boundTcp(table: string, inode: string): string | undefined {
+  for (const line of readFileSync(table, 'latin1').split('\n')) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[9] !== inode) continue;
+    const [words = '', port = ''] = (fields[1] ?? '').split(':');
+    const bytes = Buffer.from(words, 'hex').swap32();
+    const address = ipAddress(ipFromBytes(bytes), Number.parseInt(port, 16));
+    return address && formatAddress(address);
+  }
+  return undefined;
+}
+
+function boundPath(inode: string): string | undefined {
+  for (const line of readFileSync('/proc/self/net/unix', 'latin1').split('\n')) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[6] === inode && fields[7]?.startsWith('/')) return `unix:${fields[7]}`;
+  }
+  return undefined;
+}

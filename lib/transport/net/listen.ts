@@ -1,0 +1,92 @@
+import { renameSync, rmSync } from 'node:fs';
+import { connect, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
+import { type Address, ipAddress } from '../../core/address.ts';
+
+export interface ListenOnOptions {
+  /** Connections the kernel completes before they are accepted; its default unless given. */
+  readonly backlog?: number | undefined;
+  /** A descriptor that listens there already, handed down by whoever started this process. */
+  readonly inherited?: number | undefined;
+}
+
+/**
+ * Makes a Node server listen, and resolves with the address it is bound to. Rejects with the system's error. A Unix
+ * socket that nobody answers on, left behind by a process that was killed, is replaced; one that is in use is not.
+ */
+export async function listenOn(
+  server: Server,
+  address: Address,
+  options: ListenOnOptions = {},
+): Promise<Address> {
+  const { backlog, inherited } = options;
+  if (inherited !== undefined) {
+    await listening(server, { fd: inherited });
+  } else if (address.family === 'unix') {
+    await listenOnPath(server, address.path, backlog);
+  } else {
+    // `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
+    const ipv6Only = address.family === 'ipv6';
+    await listening(server, {
+      host: address.host,
+      port: address.port,
+      ipv6Only,
+      ...(backlog && { backlog }),
+    });
+  }
+  const bound = server.address();
+  if (bound === null || typeof bound === 'string') return address;
+  return ipAddress(bound.address, bound.port) ?? address;
+}
+
+/**
+ * The descriptor a server listens on, for a process that is to inherit it. Node has no public name for it; undefined
+ * where this Node keeps it elsewhere.
+ */
+export function descriptorOf(server: Server): number | undefined {
+  const { _handle } = server as { _handle?: { fd?: unknown } };
+  return typeof _handle?.fd === 'number' && _handle.fd >= 0 ? _handle.fd : undefined;
+}
+
+/**
+ * Stops listening, at once; accepted connections live on. `handedOver`: another process listens on the same socket, so
+ * the path of a Unix socket must stay.
+ */
+export function stopListening(server: Server, address: Address, handedOver: boolean): void {
+  server.close();
+  if (address.family === 'unix' && !handedOver) rmSync(address.path, { force: true });
+}
+
+/**
+ * Bound under another name and moved into place: libuv removes the name it has bound when it closes the socket, and by
+ * then the path may belong to a successor.
+ */
+async function listenOnPath(server: Server, path: string, backlog: number | undefined): Promise<void> {
+  if (await answers(path)) {
+    throw Object.assign(new Error(`another process listens on ${path}`), { code: 'EADDRINUSE' });
+  }
+  const name = join(dirname(path), `.smtplb-${process.pid}`);
+  await listening(server, { path: name, ...(backlog && { backlog }) });
+  renameSync(name, path);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise(resolve => {
+    const probe = connect({ path });
+    probe.on('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+}
+
+function listening(server: Server, where: Parameters<Server['listen']>[0] & object): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(where, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}
