@@ -1,12 +1,15 @@
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { type Address, formatAddress, ipAddress } from '../core/address.ts';
-import { type Answer, failure, text } from './answer.ts';
+import { type Address, formatAddress } from '../core/address.ts';
+import { monotonicMs } from '../core/clock.ts';
+import { descriptorOf, listenOn, stopListening } from '../transport/net/listen.ts';
+import { type Answer, failure, json, text } from './answer.ts';
 import { answerApi } from './api.ts';
 import type { Control } from './control.ts';
 import { createEvents } from './events.ts';
 import { type GuardOptions, refuseHost } from './guard.ts';
+import { type History, startHistory } from './history.ts';
+import { readPage } from './page.ts';
 
 export interface AdminOptions {
   /** TCP or Unix; null for no such door. */
@@ -21,13 +24,25 @@ export interface AdminOptions {
   /** Why new sessions should go elsewhere, or null while this instance takes them. */
   readonly unready: () => string | null;
   readonly control: Control;
+  /** A descriptor that listens on this address already, handed down by a predecessor. */
+  readonly takeInherited: (address: string) => number | undefined;
 }
 
 /** The operator's doors: HTTP on TCP and on a Unix socket. */
 export interface Admin {
   /** Where the TCP door is, with the port that was given where 0 was asked for; null where there is none. */
   readonly address: Address | null;
-  close(): Promise<void>;
+  /** What a successor may inherit. */
+  readonly inheritable: readonly { readonly address: string; readonly descriptor: number | undefined }[];
+  /** Ends all calls; `handedOver` if a successor listens on the same sockets. */
+  close(handedOver?: boolean): Promise<void>;
+}
+
+interface Door {
+  readonly server: Server;
+  /** As the configuration has it, and as it is bound. */
+  readonly configured: string;
+  readonly bound: Address;
 }
 
 /** A caller that stalls gives its connection up after this many milliseconds. */
@@ -37,9 +52,15 @@ const SOCKET_MODE = 0o660;
 
 /** Rejects with a sentence that names the address where one cannot be listened on. */
 export async function startAdmin(options: AdminOptions): Promise<Admin> {
-  const events = createEvents(options.control);
-  const doors: Server[] = [];
-  const open = async (address: Address, guardOf: () => GuardOptions): Promise<Server> => {
+  const { control } = options;
+  const events = createEvents(control);
+  const behind: Behind = {
+    ...options,
+    page: readPage(),
+    history: startHistory(() => control.status(), monotonicMs),
+  };
+  const doors: Door[] = [];
+  const open = async (address: Address, guardOf: () => GuardOptions): Promise<Address> => {
     const server = createServer({ requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       const url = urlOf(request);
       const guard = guardOf();
@@ -50,56 +71,70 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       ) {
         return events.subscribe(request, response);
       }
-      answer(request, url, options, guard).then(
+      answer(request, url, behind, guard).then(
         found => send(response, request, found),
         error =>
           send(response, request, failure(500, error instanceof Error ? error.message : String(error))),
       );
     });
     server.maxConnections = options.maxConnections;
-    await listening(server, address);
-    doors.push(server);
-    return server;
+    const configured = formatAddress(address);
+    const inherited = options.takeInherited(configured);
+    const bound = await listenOn(server, address, { inherited }).catch((error: NodeJS.ErrnoException) => {
+      throw new Error(`the admin listener cannot listen on ${configured}: ${error.code ?? error.message}`);
+    });
+    doors.push({ server, configured, bound });
+    return bound;
   };
 
-  const close = async (): Promise<void> => {
+  const close = async (handedOver = false): Promise<void> => {
     events.close();
-    await Promise.all(doors.map(closed));
+    behind.history.close();
+    await Promise.all(doors.map(door => closed(door, handedOver)));
   };
   try {
     const { access, listen, socket } = options;
-    let address: Address | null = null;
-    if (listen !== null) {
-      address = boundTo(await open(listen, () => ({ trusted: false, ...access() })), listen);
-    }
+    const address = listen === null ? null : await open(listen, () => ({ trusted: false, ...access() }));
     if (socket !== null) {
-      rmSync(socket, { force: true }); // left behind by a process that was killed
       await open({ family: 'unix', path: socket }, () => ({ trusted: true, token: null, hosts: [] }));
       chmodSync(socket, SOCKET_MODE);
     }
-    return { address, close };
+    const inheritable = doors.map(({ configured, server }) => ({
+      address: configured,
+      descriptor: descriptorOf(server),
+    }));
+    return { address, inheritable, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+/** What the doors open to. */
+interface Behind extends AdminOptions {
+  readonly page: ReadonlyMap<string, Answer>;
+  readonly history: History;
+}
+
 async function answer(
   request: IncomingMessage,
   url: URL,
-  options: AdminOptions,
+  behind: Behind,
   guard: GuardOptions,
 ): Promise<Answer> {
   const { pathname } = url;
+  const isRead = request.method === 'GET' || request.method === 'HEAD';
+  const onlyRead = text(405, 'Only GET is answered here.\n');
   if (pathname === '/metrics' || pathname === '/healthz' || pathname === '/readyz') {
-    if (request.method !== 'GET' && request.method !== 'HEAD')
-      return text(405, 'Only GET is answered here.\n');
-    return forMachines(pathname, options);
+    return isRead ? forMachines(pathname, behind) : onlyRead;
   }
   const refusal = refuseHost(request, guard);
   if (refusal !== null) return failure(refusal.status, refusal.message);
-  if (pathname.startsWith('/api/v1/')) return answerApi(request, url, options.control, guard);
-  return text(404, 'There is /metrics, /healthz, /readyz and /api/v1/status here.\n');
+  if (pathname === '/api/v1/history' && isRead) return json(200, behind.history.read());
+  if (pathname.startsWith('/api/v1/')) return answerApi(request, url, behind.control, guard);
+  const file = behind.page.get(pathname);
+  if (file !== undefined) return isRead ? file : onlyRead;
+  return text(404, 'There is a status page at /, and /metrics, /healthz, /readyz and /api/v1/status.\n');
 }
 
 async function forMachines(
@@ -137,28 +172,10 @@ function send(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-async function listening(server: Server, address: Address): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code ?? error.message;
-      reject(new Error(`the admin listener cannot listen on ${formatAddress(address)}: ${why}`));
-    });
-    const where =
-      address.family === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
-    server.listen(where, resolve);
-  });
-}
-
-function boundTo(server: Server, asked: Address): Address {
-  const bound = server.address() as AddressInfo | string | null;
-  return (
-    (typeof bound === 'object' && bound !== null ? ipAddress(bound.address, bound.port) : undefined) ?? asked
-  );
-}
-
-function closed(server: Server): Promise<void> {
+function closed({ server, bound }: Door, handedOver: boolean): Promise<void> {
   return new Promise(resolve => {
-    server.close(() => resolve());
+    server.on('close', () => resolve());
+    stopListening(server, bound, handedOver);
     server.closeAllConnections();
   });
 }
