@@ -1,4 +1,5 @@
 import { PROXY_V2_OCTETS } from '../core/limits.ts';
+import type { Cause } from '../core/termination.ts';
 import { decodeProxyHeader } from '../proxy-protocol/decode.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
@@ -7,8 +8,8 @@ export interface ProxyHeaderOwner {
   /** The header, and what the client sent behind it in the same breath. */
   onHeader(header: ProxyHeader, rest: Uint8Array): void;
   onBadHeader(): void;
-  /** The connection ended before its header was whole. */
-  onGone(): void;
+  /** The connection was closed or reset before its header was whole. */
+  onGone(cause: Extract<Cause, 'client-closed' | 'client-reset'>): void;
 }
 
 /** Reads a PROXY header off the start of a connection; nothing is dialled before it is whole and valid. */
@@ -37,12 +38,12 @@ export class ProxyHeaderReader implements ConnectionHandler {
   }
 
   onEnd(): void {
-    this.#owner.onGone();
+    this.#owner.onGone('client-closed');
   }
 
   onDrain(): void {}
 
   onClose(_reason: CloseReason): void {
-    this.#owner.onGone();
+    this.#owner.onGone('client-reset');
   }
 }

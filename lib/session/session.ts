@@ -115,8 +115,8 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.terminate('proxy-header');
   }
 
-  onGone(): void {
-    this.terminate('client-closed');
+  onGone(cause: 'client-closed' | 'client-reset'): void {
+    this.terminate(cause);
   }
 
   #admit(): void {

@@ -5,6 +5,8 @@ import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts'
 /** Told of handlers that throw: a fault of ours, which ends one session. */
 export type OnHandlerError = (error: unknown) => void;
 
+const NOTHING = new Uint8Array(0);
+
 const SILENT: ConnectionHandler = {
   onConnect() {},
   onBytes() {},
@@ -68,6 +70,11 @@ export class NetConnection implements Connection {
 
   write(bytes: Uint8Array): boolean {
     return this.#socket.writable ? this.#socket.write(bytes) : true;
+  }
+
+  /** Finds out whether the peer is still there, where nothing is read: see stalled.ts. */
+  probe(): void {
+    if (this.#socket.writable && this.#socket.writableLength === 0) this.#socket.write(NOTHING);
   }
 
   pause(): void {

@@ -4,6 +4,7 @@ import type { ConnectionHandler, Listening, ListenOptions, Transport } from '../
 import { NetConnection, type OnHandlerError } from './connection.ts';
 import { descriptorOf, listenOn, stopListening } from './listen.ts';
 import { NetRelay } from './relay.ts';
+import { createStalled } from './stalled.ts';
 
 /** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
 const HIGH_WATER_MARK = 65_536;
@@ -16,6 +17,7 @@ const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH
 
 /** The reference transport: Node's own sockets. Runs everywhere. */
 export function createNetTransport(onHandlerError: OnHandlerError): Transport {
+  const stalled = createStalled();
   const readBuffer = Buffer.allocUnsafeSlow(READ_OCTETS);
   return {
     name: 'net',
@@ -45,7 +47,7 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
     },
 
     relay(first, second, handler) {
-      return new NetRelay(first as NetConnection, second as NetConnection, handler);
+      return new NetRelay(first as NetConnection, second as NetConnection, handler, stalled);
     },
   };
 }
