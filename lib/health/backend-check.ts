@@ -44,6 +44,7 @@ export interface BackendCheck {
   change(options: CheckedBackend): void;
   readonly counter: CheckCounter;
   health(): BackendHealth;
+  /** Checks soon, and goes on so while the results are bad, until the backend is known to be down. */
   recheck(): void;
   /** No result is reported after this call; resolves when no socket is left. */
   stop(): Promise<void>;
@@ -75,6 +76,8 @@ export function startBackendCheck(
   let startedAt = Number.NEGATIVE_INFINITY;
   let dueAt = Number.POSITIVE_INFINITY;
   let callOff = (): void => {};
+  /** Sessions failed there, and checks have neither denied nor confirmed it yet. */
+  let suspected = false;
   let stopped = false;
 
   const plan = (at: number): void => {
@@ -110,6 +113,8 @@ export function startBackendCheck(
     counter.count(result.outcome, result.durationMs);
     const changed = standing.health !== before;
     if (changed) sinceMs = atMs;
+    suspected &&= blamesBackend && standing.health === 'up';
+    if (suspected) dueAt = Math.min(dueAt, startedAt + RECHECK_MS);
     onResult(check.health(), changed, result);
   };
 
@@ -137,6 +142,7 @@ export function startBackendCheck(
     }),
     recheck() {
       const at = Math.max(now(), startedAt + RECHECK_MS);
+      suspected = standing.health === 'up';
       if (stopped || at >= dueAt) return;
       if (running === null) plan(at);
       else dueAt = at;

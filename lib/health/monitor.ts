@@ -18,7 +18,10 @@ export interface Monitor {
    * begins anew, up and without a result, and `onChange` is not called for that.
    */
   update(backends: readonly CheckedBackend[]): void;
-  /** A session failed there: check soon, but not more often than once a second. Unknown backends are ignored. */
+  /**
+   * Sessions failed there: check soon, and again while that fails, until the backend is down or proves to be well; never
+   * more often than once a second. Unknown backends are ignored.
+   */
   recheck(pool: string, backend: string): void;
   /** Up and not `checked` where there are no checks. */
   of(pool: string, backend: string): BackendHealth;

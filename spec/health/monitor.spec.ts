@@ -149,6 +149,35 @@ t.test('a passive failure brings the next check forward, once a second at most',
   await monitor.stop();
 });
 
+t.test('one passive failure is enough to find out', async t => {
+  const world = stage();
+  world.monitor.update([backend('b1', { intervalMs: 60_000 })]);
+  await (await world.next()).answer('ok');
+  const startedAt = world.nowMs + 10_000;
+  await world.pass(10_000);
+  world.monitor.recheck('mx', 'b1');
+  for (let count = 0; count < 3; count++) await (await world.next(1_000)).answer('reset');
+  t.same(world.changes, ['mx/b1 down']);
+  t.equal(world.nowMs - startedAt, 2_000, 'three checks in two seconds');
+  await world.pass(57_000);
+  t.equal(world.probes.length, 4, 'a backend that is down is checked at its interval');
+  await world.monitor.stop();
+});
+
+t.test('a passive failure that checks deny changes nothing', async t => {
+  const world = stage();
+  world.monitor.update([backend('b1', { intervalMs: 60_000 })]);
+  await (await world.next()).answer('ok');
+  await world.pass(10_000);
+  world.monitor.recheck('mx', 'b1');
+  await (await world.next(0)).answer('reset');
+  await (await world.next(1_000)).answer('ok');
+  await world.pass(59_000);
+  t.equal(world.probes.length, 3);
+  t.same(world.changes, []);
+  await world.monitor.stop();
+});
+
 t.test('a passive failure during a check asks for one more', async t => {
   const world = stage();
   world.monitor.update([backend('b1', { intervalMs: 60_000 })]);
