@@ -5,7 +5,9 @@ import { causesModule } from './causes.ts';
 const FOLDER = new URL('./page/', import.meta.url);
 const FILES: readonly (readonly [path: string, file: string, type: string])[] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
-  ['/page.css', 'page.css', 'text/css; charset=utf-8'],
+  ...['page', 'pools', 'listeners', 'phone'].map(
+    name => [`/${name}.css`, `${name}.css`, 'text/css; charset=utf-8'] as const,
+  ),
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],
   ...['backends', 'dom', 'format', 'judge', 'listeners', 'operator', 'page', 'plot', 'series', 'stream'].map(
     name => [`/${name}.js`, `${name}.js`, 'text/javascript; charset=utf-8'] as const,

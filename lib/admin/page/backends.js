@@ -1,6 +1,7 @@
 import { bar, chip, each, h, put, say, show } from './dom.js';
-import { big, count, rate } from './format.js';
-import { adminOf, certificateLevel, certificateText, healthOf } from './judge.js';
+import { big, count, plural, rate } from './format.js';
+import { adminOf, certificateLevel, certificateText, healthOf, serves } from './judge.js';
+import { keyOf } from './series.js';
 
 /** Pools and their backends: a table, of which narrow screens make cards. */
 
@@ -59,12 +60,13 @@ function createPool({ pool: { name } }) {
   return {
     element,
     update({ pool, view }) {
-      say(facts, [pool.balance, pool.identity === 'none' ? null : pool.identity].filter(Boolean).join(' · '));
+      const serving = `${count(pool.backends.filter(serves).length)} of ${count(pool.backends.length)} serve`;
+      say(facts, [pool.balance, pool.identity, serving].filter(text => text !== 'none').join(' · '));
+      put(queue, 'data-some', pool.queued > 0 ? 'yes' : null);
       say(queue, `${count(pool.queued)} / ${count(pool.queueSize)}`);
       queueBar.update(pool.queued, pool.queueSize);
       say(retries, big(pool.retries));
-      if (view.operator.hasToken) heads.append(verbHead);
-      else verbHead.remove();
+      setPresent(verbHead, heads, view.operator.hasToken);
       each(
         rows,
         pool.backends.map(backend => ({ pool, backend, view })),
@@ -114,7 +116,7 @@ function createRow({ pool, backend: { name } }) {
     cell('Sessions', h('span', {}, active, limit), used.element),
     cell('Picks/s', picks),
     cell('Failures', recent, failures),
-    cell('Last check', why, outcome, detail, facts, certificate.element),
+    cell('Last check', why, h('span', {}, outcome, facts), detail, certificate.element),
   );
 
   return {
@@ -127,14 +129,14 @@ function createRow({ pool, backend: { name } }) {
       say(address, backend.address);
       const isOther = backend.weight !== backend.configuredWeight;
       put(weight, 'data-other', isOther ? 'yes' : null);
-      say(weight, isOther ? `weight ${backend.weight}, not ${backend.configuredWeight}` : '');
+      say(weight, isOther ? `weight ${backend.weight}, configured ${backend.configuredWeight}` : '');
       health.update(state.level, state.word);
       show(admin.element, told !== null);
       if (told !== null) admin.update(told.level, told.word);
       say(active, count(backend.active));
       say(limit, backend.limit === null ? '' : ` / ${count(backend.limit)}`);
       used.update(backend.active, backend.limit);
-      say(picks, rate(series.rateOf(status => find(status, poolName, name)?.picks)));
+      say(picks, rate(series.rateOf('backends', keyOf(poolName, name), 'picks')));
       const grown = lately.failures(poolName, name, backend.failures);
       put(recent, 'data-some', grown > 0 ? 'yes' : null);
       say(recent, big(grown));
@@ -143,16 +145,14 @@ function createRow({ pool, backend: { name } }) {
       show(failures, backend.failures > 0);
       say(why, state.why);
       show(why, state.why !== '');
-      renderCheck(backend.check, state);
-      if (operator.hasToken) {
-        verbs.update(backend, operator);
-        if (verbs.element.parentElement === null) element.append(verbs.element);
-      } else verbs.element.remove();
+      renderCheck(backend.check, state.why);
+      setPresent(verbs.element, element, operator.hasToken);
+      verbs.update(backend, operator);
     },
   };
 
-  function renderCheck(check, state) {
-    show(outcome, check !== null || state.why === '');
+  function renderCheck(check, why) {
+    show(outcome, check !== null || why === '');
     show(detail, check !== null && check.detail !== '' && check.outcome !== 'ok');
     show(facts, check !== null);
     show(certificate.element, (check?.certificateDaysLeft ?? null) !== null);
@@ -165,12 +165,11 @@ function createRow({ pool, backend: { name } }) {
     say(outcome, check.outcome === null ? `${check.type}: first check is under way` : check.outcome);
     say(detail, check.detail);
     put(outcome, 'title', check.detail === '' ? null : check.detail);
-    say(
-      facts,
-      check.outcome === null
+    const repeats =
+      check.outcome === 'ok' || check.consecutive < 2
         ? ''
-        : `${check.type}, ${count(check.durationMs)} ms, ${big(check.consecutive)} in a row`,
-    );
+        : `, ${plural(check.consecutive, 'time')} in a row`;
+    say(facts, check.outcome === null ? '' : `${check.type}, ${count(check.durationMs)} ms${repeats}`);
     const days = check.certificateDaysLeft;
     if (days !== null) certificate.update(certificateLevel(days) ?? 'note', certificateText(days));
   }
@@ -194,11 +193,14 @@ function createVerbs(pool, name) {
     element,
     update(backend, operator) {
       tell = (verb, button) => operator.tell(pool, backend, verb, button);
-      VERBS.forEach((verb, at) => put(buttons[at], 'aria-pressed', String(verb === backend.admin)));
+      for (const [at, verb] of VERBS.entries())
+        put(buttons[at], 'aria-pressed', String(verb === backend.admin));
     },
   };
 }
 
-function find({ pools }, pool, backend) {
-  return pools.find(({ name }) => name === pool)?.backends.find(({ name }) => name === backend);
+/** Takes an element into its parent, as the last one, or out of it. */
+function setPresent(element, parent, isPresent) {
+  if (!isPresent) element.remove();
+  else if (element.parentElement !== parent) parent.append(element);
 }

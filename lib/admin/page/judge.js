@@ -5,7 +5,7 @@ import { count, duration, plural } from './format.js';
 
 /** Days before a certificate's end from which it is worth a night's thought. */
 const CERTIFICATE_DAYS = 14;
-const RANK = ['bad', 'warn', 'full', 'maint', 'drain', 'note', 'ok'];
+const RANK = ['bad', 'warn', 'full', 'soon', 'maint', 'drain'];
 
 /** Health as checks and sessions have it, apart from what the operator says: a level, a word, and why. */
 export function healthOf(backend) {
@@ -43,12 +43,12 @@ export function serves(backend) {
 }
 
 export function certificateLevel(days) {
-  return days < 0 ? 'bad' : days <= CERTIFICATE_DAYS ? 'warn' : null;
+  return days < 0 ? 'bad' : days <= CERTIFICATE_DAYS ? 'soon' : null;
 }
 
 export function certificateText(days) {
   if (days < 0) return `certificate expired ${plural(-days, 'day')} ago`;
-  return days === 0 ? 'certificate expires today' : `certificate ${plural(days, 'day')}`;
+  return days === 0 ? 'certificate expires today' : `certificate expires in ${plural(days, 'day')}`;
 }
 
 /** The whole instance in a headline, its level, and what deserves a look: the worst first. */
@@ -72,7 +72,8 @@ export function judge(status, series) {
   if (sick > 0)
     return because('warn', `${flows}; ${sick === 1 ? '1 backend is' : `${sick} backends are`} sick`);
   if (pools.some(({ queued }) => queued > 0)) return because('warn', `${flows}, but sessions wait`);
-  if (notes.some(({ isRefusal }) => isRefusal)) return because('warn', `${flows}, but sessions are refused`);
+  if (notes.some(({ what }) => what === 'refused'))
+    return because('warn', `${flows}, but sessions are refused`);
   const [worst] = notes;
   if (worst !== undefined && RANK.indexOf(worst.level) <= RANK.indexOf('warn'))
     return because(worst.level, flows);
@@ -82,9 +83,9 @@ export function judge(status, series) {
 function reloadNote({ generation, lastReload, now }) {
   const seconds = (Date.parse(now) - Date.parse(lastReload.at)) / 1000;
   return {
-    level: 'bad',
     key: 'reload',
-    subject: 'Reload failed',
+    level: 'bad',
+    subject: 'The last reload failed',
     text: `${duration(seconds)} ago; generation ${generation} runs on. ${lastReload.message}`,
   };
 }
@@ -92,45 +93,57 @@ function reloadNote({ generation, lastReload, now }) {
 function poolNotes(pool) {
   const { backends, name, queued, queueSize } = pool;
   const notes = [];
-  const note = (level, subject, text, backend) =>
-    notes.push({ level, subject, text, pool: name, backend, key: `${subject} ${level}` });
+  const note = (what, level, text) =>
+    notes.push({ key: `pool ${name} ${what}`, level, subject: name, text, pool: name });
   const serving = backends.filter(serves);
-  if (serving.length === 0) note('bad', name, 'no backend can serve; clients are refused with 421.');
+  if (serving.length === 0)
+    note('dead', 'bad', 'has no backend that can serve: clients are refused with 421.');
   else if (serving.every(({ backup }) => backup) && !backends.every(({ backup }) => backup))
-    note('warn', name, 'only backups serve.');
-  if (queued > 0)
+    note('backups', 'warn', 'is served by backups only.');
+  if (queued > 0) {
     note(
+      'queue',
       'full',
-      name,
-      `${plural(queued, 'session')} wait${queued === 1 ? 's' : ''} for a backend with room; the queue holds ${count(queueSize)}.`,
+      `has ${plural(queued, 'session')} waiting for a backend with room; its queue holds ${count(queueSize)}.`,
     );
-  for (const backend of backends) {
-    const subject = `${name}/${backend.name}`;
+  }
+  return [...notes, ...backends.flatMap(backend => backendNotes(name, backend))];
+}
+
+function backendNotes(pool, backend) {
+  const notes = [];
+  const subject = `${pool}/${backend.name}`;
+  const note = (what, level, text) =>
+    notes.push({ key: `backend ${subject} ${what}`, level, subject, text, pool, backend: backend.name });
+  const { check } = backend;
+  if (isSick(backend)) {
     const health = healthOf(backend);
-    const admin = adminOf(backend);
-    const found = backend.check !== null && backend.check.outcome !== 'ok' ? ` ${backend.check.detail}` : '';
-    if (isSick(backend)) note(health.level, subject, `is ${health.word}. ${health.why}${found}`, backend.name);
-    if (admin !== null) note(admin.level, subject, `${admin.word}.`, backend.name);
-    const days = backend.check?.certificateDaysLeft ?? null;
-    const level = days === null ? null : certificateLevel(days);
-    if (level !== null) note(level, subject, `${certificateText(days)}.`, backend.name);
+    const found = check !== null && check.outcome !== 'ok' ? check.detail : '';
+    note('health', health.level, [`is ${health.word}.`, health.why, found].filter(Boolean).join(' '));
+  }
+  const left = backend.active === 0 ? 'no session left' : `${plural(backend.active, 'session')} left`;
+  if (backend.admin === 'drain') note('admin', 'drain', `is drained, ${left}.`);
+  if (backend.admin === 'maint') note('admin', 'maint', `is in maintenance, ${left}.`);
+  const days = check?.certificateDaysLeft ?? null;
+  if (days !== null && certificateLevel(days) !== null) {
+    note('certificate', days < 0 ? 'warn' : 'soon', `${certificateText(days)}.`);
   }
   return notes;
 }
 
 function listenerNotes({ active, ended, limit, name }, lately) {
   const notes = [];
-  const note = (level, text, more = {}) =>
+  const note = (what, level, text) =>
     notes.push({
+      key: `listener ${name} ${what}`,
+      what,
       level,
       subject: `listener ${name}`,
       text,
       listener: name,
-      key: `${name} ${level} ${text.length}`,
-      ...more,
     });
   if (limit !== null && active >= limit)
-    note('full', `full: ${count(active)} of ${plural(limit, 'session')}.`);
+    note('limit', 'full', `is full: ${count(active)} of ${plural(limit, 'session')}.`);
   const grown = kind =>
     Object.entries(ended)
       .filter(([cause]) => CAUSES.get(cause)?.kind === kind)
@@ -139,15 +152,10 @@ function listenerNotes({ active, ended, limit, name }, lately) {
   const refused = grown('no-room');
   if (refused.length > 0) {
     const each = refused.map(([cause, n]) => `${count(n)} ${cause}`).join(', ');
-    note('warn', `sessions were refused in the last 5 minutes: ${each}.`, {
-      isRefusal: true,
-      key: `${name} refused`,
-    });
+    note('refused', 'warn', `had to refuse sessions in the last 5 minutes: ${each}.`);
   }
   const faults = grown('fault').reduce((all, [, n]) => all + n, 0);
   if (faults > 0)
-    note('bad', `${plural(faults, 'session')} ended by a fault of smtplb; see the log.`, {
-      key: `${name} fault`,
-    });
+    note('fault', 'bad', `${plural(faults, 'session')} ended by a fault of smtplb; see the log.`);
   return notes;
 }

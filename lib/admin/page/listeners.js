@@ -54,18 +54,14 @@ function createListener({ listener: { name } }) {
   return {
     element,
     update({ listener, view: { lately, series } }) {
-      const perSecond = of =>
-        series.rateOf(status => {
-          const found = status.listeners.find(one => one.name === name);
-          return found === undefined ? undefined : of(found);
-        });
+      const perSecond = of => series.rateOf('listeners', name, of);
       say(way, `${listener.addresses.join(', ')} → ${listener.pool}`);
       say(active, count(listener.active));
       say(limit, listener.limit === null ? '' : ` / ${count(listener.limit)}`);
       used.update(listener.active, listener.limit);
-      say(accepted, rate(perSecond(one => one.accepted)));
-      say(received, bytesPerSecond(perSecond(one => one.bytesFromClients)));
-      say(sent, bytesPerSecond(perSecond(one => one.bytesFromBackends)));
+      say(accepted, rate(perSecond('accepted')));
+      say(received, bytesPerSecond(perSecond('bytesFromClients')));
+      say(sent, bytesPerSecond(perSecond('bytesFromBackends')));
       say(starttls, share(listener.starttlsUsed, listener.accepted));
       const rows = Object.entries(listener.ended)
         .map(([cause, total]) => ({ cause, total, recent: lately.ended(name, cause, total) }))
@@ -104,8 +100,8 @@ function createEnds(title) {
         'tr',
         {},
         h('th', { scope: 'col' }, title),
-        h('th', { scope: 'col' }, 'last 5 min'),
-        h('th', { scope: 'col' }, 'since start'),
+        h('th', { scope: 'col' }, '5 min'),
+        h('th', { scope: 'col' }, 'total'),
       ),
     ),
     rows,

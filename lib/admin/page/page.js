@@ -24,7 +24,7 @@ const plots = {
     ],
     count,
   ),
-  bytes: plot('Throughput', [{ of: 'bytes', word: 'a second' }], number => `${octets(number)}/s`),
+  bytes: plot('Bytes', [{ of: 'bytes', word: 'a second' }], number => `${octets(number)}/s`),
   trouble: plot(
     'Trouble',
     [

@@ -41,7 +41,12 @@ export function plot(title, lines, format) {
       h('span', { class: 'figures-now' }, ...figures),
     ),
     drawing,
-    h('div', { class: 'plot-axis', 'aria-hidden': 'true' }, h('span', {}, '10 min ago'), h('span', {}, 'now')),
+    h(
+      'div',
+      { class: 'plot-axis', 'aria-hidden': 'true' },
+      h('span', {}, '10 min ago'),
+      h('span', {}, 'now'),
+    ),
   );
 
   return {

@@ -37,6 +37,15 @@ function marked({ listeners, pools }) {
   };
 }
 
+function byKey({ listeners, pools }) {
+  return {
+    listeners: new Map(listeners.map(listener => [listener.name, listener])),
+    backends: new Map(
+      pools.flatMap(pool => pool.backends.map(backend => [keyOf(pool.name, backend.name), backend])),
+    ),
+  };
+}
+
 /** One text for a pool's backend; names have no line feeds. */
 export function keyOf(pool, backend) {
   return `${pool}\n${backend}`;
@@ -72,7 +81,7 @@ export function createSeries(now = () => performance.now()) {
       startedAt = status.startedAt;
       points.push({ at, ...totals(status) });
       points = points.filter(point => at - point.at <= PLOTTED_MS + RECENT_MS);
-      recent.push({ at, status });
+      recent.push({ at, ...byKey(status) });
       recent = recent.filter((one, index) => index >= recent.length - 2 || at - one.at <= RECENT_MS + 500);
       if (marks.length === 0 || at - marks.at(-1).at >= MARK_PERIOD_MS) marks.push({ at, ...marked(status) });
       marks = marks.filter(
@@ -88,13 +97,13 @@ export function createSeries(now = () => performance.now()) {
       return Math.max(0, (1000 * (last[of] - first[of])) / (last.at - first.at));
     },
 
-    /** As `rate`, for a counter that `of` finds in a status document; `undefined` where it has none. */
-    rateOf(of) {
+    /** As `rate`, for a counter of one of the `listeners` (key: name) or `backends` (key: `keyOf`). */
+    rateOf(kind, key, of) {
       const last = recent.at(-1);
-      const first = recent.find(one => of(one.status) !== undefined);
-      if (last === undefined || first === undefined || first === last) return null;
-      const difference = of(last.status) - of(first.status);
-      return Number.isNaN(difference) ? null : Math.max(0, (1000 * difference) / (last.at - first.at));
+      const first = recent.find(one => one[kind].has(key));
+      const [current, then] = [last?.[kind].get(key), first?.[kind].get(key)];
+      if (current === undefined || then === undefined || first === last) return null;
+      return Math.max(0, (1000 * (current[of] - then[of])) / (last.at - first.at));
     },
 
     /** How much counters have grown in the last five minutes, or since the start where that is less. */
