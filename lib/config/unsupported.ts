@@ -39,7 +39,6 @@ function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.sticky !== undefined, `${path}.sticky`, 'sticky sessions');
   note(pool.identity === 'xclient', `${path}.identity`, 'XCLIENT');
   note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
-  note(pool.check.type !== 'none', `${path}.check.type`, 'active health checks');
   note(pool.tls.mode !== 'none', `${path}.tls.mode`, 'TLS towards backends');
   pool.backends.forEach(({ maxConnections }, at) => {
     const scope = `${path}.backends[${at}].maxConnections.scope`;

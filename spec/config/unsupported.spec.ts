@@ -26,7 +26,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
     [{ pool: 'tls: { mode: starttls },' }, 'pools[0].tls.mode'],
     [{ pool: 'tls: { mode: implicit, verify: false },' }, 'pools[0].tls.mode'],
     [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
-    [{ pool: 'check: { type: tcp },' }, 'pools[0].check.type'],
     [{ pool: 'identity: xclient,' }, 'pools[0].identity'],
     [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
     [
@@ -44,7 +43,7 @@ t.test('what is switched off, or left to choose, is fine', async t => {
   const fine = config({
     top: 'shards: auto\ntransport: auto\ncluster: { name: edge }\nadmin: { listen: off }',
     listener: 'tls: { mode: passthrough }',
-    pool: 'check: { type: none, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
+    pool: 'check: { type: smtp, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
     backend: 'maxConnections: { count: 5, scope: instance }',
   });
   t.same(unsupported(fine), []);
