@@ -8,6 +8,7 @@ import { schemaCommand } from './schema.ts';
 import { sessionsCommand } from './sessions.ts';
 import { sinkCommand } from './sink/command.ts';
 import { statusCommand } from './status.ts';
+import { topCommand } from './top/command.ts';
 
 const USAGE = `Usage: smtplb COMMAND
 
@@ -18,6 +19,7 @@ const USAGE = `Usage: smtplb COMMAND
   schema                                      print the JSON Schema of configuration files
   sink --listen ADDR                          an SMTP server that accepts and forgets, for trials
   status [--json]                             listeners, pools and backends of a running instance
+  top                                         the same, live
   sessions                                    its sessions
   ready|drain|maint POOL/BACKEND              says whether a backend takes sessions
   weight POOL/BACKEND WEIGHT|default          says how many
@@ -36,6 +38,7 @@ Exit status: 0 done, 1 could not be done, 2 the command line or configuration is
 const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<number>> = new Map([
   ['run', runCommand],
   ['status', statusCommand],
+  ['top', topCommand],
   ['sessions', sessionsCommand],
   ['ready', stateCommand('ready')],
   ['drain', stateCommand('drain')],

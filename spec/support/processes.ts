@@ -29,6 +29,8 @@ export interface Running {
   printed(pattern: RegExp, deadlineMs?: number): Promise<RegExpExecArray>;
   /** Waits until something accepts at the address; rejects when the program exits before. */
   accepting(address: Address, deadlineMs?: number): Promise<void>;
+  /** Writes to its standard input, where that was left open. */
+  write(text: string): void;
   /** Sends a signal to the program itself. */
   kill(signal: NodeJS.Signals): void;
   /** SIGTERM, then SIGKILL for it and its children after `graceMs`. Resolves when it has ended. */
@@ -41,6 +43,8 @@ export interface StartOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Written to its standard input, which is then closed; without it, it is closed at once. */
   readonly input?: string;
+  /** Leaves its standard input open after that, for `write`. */
+  readonly interactive?: boolean;
 }
 
 function signalGroup(pid: number, signal: NodeJS.Signals): void {
@@ -75,7 +79,8 @@ export function start(
   const output = collect(child);
   const exited = ended(child, output);
   child.stdin.on('error', () => {}); // it may end without reading
-  child.stdin.end(options.input ?? '');
+  if (options.interactive) child.stdin.write(options.input ?? '');
+  else child.stdin.end(options.input ?? '');
 
   let hasExited = false;
   let isStopped = false;
@@ -118,6 +123,9 @@ export function start(
         deadlineMs,
       );
       if (hasExited) throw new Error(`${name} ended before it accepted${shown()}`);
+    },
+    write(text) {
+      child.stdin.write(text);
     },
     kill(signal) {
       child.kill(signal);
