@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { LOGGED_TEXT_OCTETS, REPLY_OCTETS } from '../core/limits.ts';
+import { LOGGED_TEXT_OCTETS } from '../core/limits.ts';
 import { type ReplyFault, ReplyReader } from '../smtp/reply.ts';
 
 /** What comes of waiting for a reply. */
@@ -23,7 +23,10 @@ export interface Reply {
   readonly brokeOff: number;
 }
 
-/** Our side of SMTP on a connection that is open. It never throws, and reads no further than a reply ahead. */
+/**
+ * Our side of SMTP on a connection that is open. It never throws. Somebody always hears, or the socket is given away or
+ * deaf: so no more than a few chunks are held, and of a reply REPLY_OCTETS at most.
+ */
 export interface Conversation {
   readonly socket: Socket;
   /** Waits for the next reply, until `signal`. One wait at a time. */
@@ -42,6 +45,7 @@ const NOTHING = Buffer.alloc(0);
 
 export function createConversation(socket: Socket): Conversation {
   let reader = new ReplyReader();
+  /** Not yet looked at. */
   let pending: Buffer = NOTHING;
   /** What came of the reply that is being read; Latin-1, at most REPLY_OCTETS. */
   let text = '';
@@ -92,8 +96,6 @@ export function createConversation(socket: Socket): Conversation {
   const onData = (chunk: Buffer): void => {
     if (fault !== null) return;
     pending = pending.length === 0 ? chunk : Buffer.concat([pending, chunk]);
-    // Whoever floods us waits until we ask.
-    if (pending.length > REPLY_OCTETS) socket.pause();
     wake();
   };
   const end = (how: 'closed' | 'reset'): void => {
@@ -122,7 +124,6 @@ export function createConversation(socket: Socket): Conversation {
       signal.addEventListener('abort', onAbort);
       if (signal.aborted) onAbort();
       else wake();
-      socket.resume();
       return promise;
     },
     say(line) {

@@ -243,9 +243,10 @@ t.test('a backend that is taken out in the middle of a check is not heard of aga
   const world = stage();
   world.monitor.update([backend('b1')]);
   const probe = await world.next();
+  const answered = probe.answer('refused');
   world.monitor.update([]);
   t.ok(probe.cancelled);
-  await probe.answer('refused');
+  await answered;
   t.same([world.changes, world.results, world.monitor.all()], [[], [], []]);
   t.equal(world.timers, 0);
 });

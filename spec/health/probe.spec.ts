@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
 import type { Outcome } from '../../lib/health/outcome.ts';
-import { startProbe } from '../../lib/health/probe.ts';
+import { LEAVE_MS, startProbe } from '../../lib/health/probe.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { eventually, within } from '../support/eventually.ts';
 import { refusingAddress } from '../support/free-port.ts';
@@ -267,6 +267,23 @@ t.test('a flood is not kept, and ends with the check', async t => {
   t.comment(`${(grown / 1e6).toFixed(1)} MB`);
   t.ok(grown < 100e6);
   await backend.stop();
+});
+
+t.test('what is left unread does not turn the close into a reset', async t => {
+  for (const greeting of ['HTTP/1.1 400 Bad Request\r\n', '421 busy\r\n', '220 mx\r\n']) {
+    const backend = await startScriptedBackend(t, async connection => {
+      await connection.write(greeting);
+      await connection.write('250 and more\r\n'.repeat(40_000));
+      await connection.closed;
+      connection.end();
+    });
+    const startedAt = performance.now();
+    await probed(backend.address);
+    const tookMs = performance.now() - startedAt;
+    t.equal(backend.connections[0]?.closing, 'fin', greeting.trim());
+    t.ok(tookMs < LEAVE_MS / 2, `${tookMs.toFixed(0)} ms`);
+    await backend.idle();
+  }
 });
 
 t.test('a probe that is cancelled takes leave and says nothing', async t => {
