@@ -22,3 +22,16 @@ function cells(line: string): readonly string[] {
 export function page(name: string): string {
   return readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
 }
+
+/** The places within a page that a link can name, as the sites that show Markdown make them of its headings. */
+export function headingAnchors(markdown: string): ReadonlySet<string> {
+  const text = markdown.replace(/^```[\s\S]*?^```/gm, '');
+  return new Set(
+    Array.from(text.matchAll(/^#+ (.*)$/gm), ([, heading = '']) =>
+      heading
+        .toLowerCase()
+        .replace(/[^\p{L}\p{N} _-]/gu, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+}
