@@ -1,13 +1,21 @@
 import { lookup } from 'node:dns/promises';
-import type { BackendAddress, Config, ListenerConfig, PoolConfig } from './config/config.ts';
-import { type Address, ipAddress } from './core/address.ts';
+import type { Config, ListenerConfig, PoolConfig } from './config/config.ts';
+import { type Address, type IpAddress, ipAddress } from './core/address.ts';
+import { type CheckedBackend, checkAddress } from './health/options.ts';
 import type { AdminState, Health, PoolSnapshot } from './pool/snapshot.ts';
 import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
 
-/** Addresses of the backends, by pool and backend name. */
-export type BackendAddresses = ReadonlyMap<string, ReadonlyMap<string, Address>>;
+/** Where a backend is, its names resolved. */
+export interface BackendPlace {
+  readonly address: Address;
+  /** Where it is checked. */
+  readonly checkAddress: Address;
+}
+
+/** By pool and backend name. */
+export type BackendPlaces = ReadonlyMap<string, ReadonlyMap<string, BackendPlace>>;
 
 /** What is known of a backend beyond its configuration. */
 export interface BackendState {
@@ -23,31 +31,49 @@ export type StateOf = (pool: string, backend: string) => BackendState;
  * Resolves the names among the backends' addresses, once, and not while mail waits. Rejects with a sentence that
  * names the backend whose name has no address.
  */
-export async function resolveBackends(config: Config): Promise<BackendAddresses> {
-  const resolvePool = async (pool: PoolConfig): Promise<[string, Map<string, Address>]> => {
-    const found = pool.backends.map(
-      async ({ name, address }): Promise<[string, Address]> => [
-        name,
-        await resolved(address, `${pool.name}/${name}`),
-      ],
-    );
-    return [pool.name, new Map(await Promise.all(found))];
+export async function resolveBackends(config: Config): Promise<BackendPlaces> {
+  const resolvePool = async ({
+    name,
+    check,
+    backends,
+  }: PoolConfig): Promise<[string, Map<string, BackendPlace>]> => {
+    const found = backends.map(async (backend): Promise<[string, BackendPlace]> => {
+      const who = `${name}/${backend.name}`;
+      const { address: own } = backend;
+      const address = own.family === 'name' ? await lookUp(own.host, own.port, who) : own;
+      const host =
+        check.address === undefined ? undefined : await lookUp(check.address, 0, `${who} (check.address)`);
+      return [backend.name, { address, checkAddress: checkAddress(address, host, check.port) }];
+    });
+    return [name, new Map(await Promise.all(found))];
   };
   return new Map(await Promise.all(config.pools.map(resolvePool)));
 }
 
+/** What is to be checked, and how. */
+export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
+  return config.pools.flatMap(({ name: pool, check, backends, identity }) =>
+    backends.map(({ name: backend, address }) => {
+      const { serverName = address.family === 'name' ? address.host : undefined } = check.starttls ?? {};
+      return {
+        pool,
+        backend,
+        address: placeOf(places, pool, backend).checkAddress,
+        check: { ...check, starttls: check.starttls && { ...check.starttls, serverName } },
+        identity:
+          check.proxyHeader && (identity === 'proxy-v1' || identity === 'proxy-v2') ? identity : 'none',
+      };
+    }),
+  );
+}
+
 /** What the shards are to do: the operator's file, and what checks and the operator have said since. */
-export function assemble(
-  config: Config,
-  addresses: BackendAddresses,
-  rows: Rows,
-  stateOf: StateOf,
-): ShardSnapshot {
+export function assemble(config: Config, places: BackendPlaces, rows: Rows, stateOf: StateOf): ShardSnapshot {
   return {
     hostName: config.hostName,
     records: config.log.access,
     listeners: config.listeners.map(listener => listenerSnapshot(listener, rows)),
-    pools: config.pools.map(pool => poolSnapshot(pool, addresses, rows, stateOf)),
+    pools: config.pools.map(pool => poolSnapshot(pool, places, rows, stateOf)),
   };
 }
 
@@ -74,12 +100,7 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapsho
   };
 }
 
-function poolSnapshot(
-  pool: PoolConfig,
-  addresses: BackendAddresses,
-  rows: Rows,
-  stateOf: StateOf,
-): PoolSnapshot {
+function poolSnapshot(pool: PoolConfig, places: BackendPlaces, rows: Rows, stateOf: StateOf): PoolSnapshot {
   const { identity, name } = pool;
   // Refused by name before it comes to this; see config/unsupported.ts.
   if (identity === 'xclient' || identity === 'transparent')
@@ -98,7 +119,7 @@ function poolSnapshot(
       return {
         row: rows.backend(name, backend.name),
         name: backend.name,
-        address: addresses.get(name)?.get(backend.name) as Address,
+        address: placeOf(places, name, backend.name).address,
         weight: weight ?? backend.weight,
         maxConnections: backend.maxConnections?.count ?? Number.POSITIVE_INFINITY,
         backup: backend.backup,
@@ -109,16 +130,19 @@ function poolSnapshot(
   };
 }
 
-async function resolved(address: BackendAddress, backend: string): Promise<Address> {
-  if (address.family !== 'name') return address;
+function placeOf(places: BackendPlaces, pool: string, backend: string): BackendPlace {
+  return places.get(pool)?.get(backend) as BackendPlace;
+}
+
+async function lookUp(host: string, port: number, backend: string): Promise<IpAddress> {
   try {
-    const found = await lookup(address.host);
-    const ip = ipAddress(found.address, address.port);
+    const found = await lookup(host);
+    const ip = ipAddress(found.address, port);
     if (ip !== undefined) return ip;
   } catch {
     // Said below, in the operator's words.
   }
   throw new Error(
-    `backend ${backend}: the name ${address.host} has no address; check it, or write the address itself`,
+    `backend ${backend}: the name ${host} has no address; check it, or write the address itself`,
   );
 }

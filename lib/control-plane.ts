@@ -1,10 +1,12 @@
 import type { OperatorState } from './admin/operator-state.ts';
-import { assemble, type BackendAddresses, resolveBackends, type StateOf } from './assemble.ts';
+import { assemble, type BackendPlaces, checkedBackends, resolveBackends, type StateOf } from './assemble.ts';
 import type { Config } from './config/config.ts';
 import type { Board } from './core/board.ts';
 import type { MonotonicMs } from './core/clock.ts';
+import type { Monitor } from './health/monitor.ts';
+import { recordSuccess } from './pool/passive-health.ts';
 import { recordReturn } from './pool/slow-start.ts';
-import type { BackendSnapshot, Health } from './pool/snapshot.ts';
+import type { BackendSnapshot } from './pool/snapshot.ts';
 import type { Rows } from './rows.ts';
 import { type Shard, type ShardOptions, startShard } from './shard/shard.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
@@ -13,8 +15,7 @@ export interface ControlPlaneOptions {
   readonly board: Board;
   readonly rows: Rows;
   readonly operator: OperatorState;
-  /** What checks say; `up` where there are none. */
-  readonly healthOf: (pool: string, backend: string) => Health;
+  readonly monitor: Monitor;
   readonly now: MonotonicMs;
   readonly shard: ShardOptions;
 }
@@ -34,30 +35,32 @@ export interface ControlPlane {
 
 /** Starts the data plane with its first configuration; rejects as `use` does. */
 export async function startControlPlane(first: Config, options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { board, healthOf, now, operator, rows } = options;
+  const { board, monitor, now, operator, rows } = options;
   const stateOf: StateOf = (pool, backend) => ({
-    health: healthOf(pool, backend),
+    health: monitor.of(pool, backend).health,
     ...operator.of(pool, backend),
   });
 
   let config = first;
-  let addresses: BackendAddresses = await resolveBackends(first);
+  let places: BackendPlaces = await resolveBackends(first);
   rows.beginGeneration();
-  let snapshot = assemble(config, addresses, rows, stateOf);
+  let snapshot = assemble(config, places, rows, stateOf);
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
   const shard = await startShard(snapshot, options.shard);
+  monitor.update(checkedBackends(config, places));
 
   const use = async (next: Config): Promise<void> => {
-    const nextAddresses = await resolveBackends(next);
+    const nextPlaces = await resolveBackends(next);
     rows.beginGeneration();
-    const nextSnapshot = assemble(next, nextAddresses, rows, stateOf);
+    const nextSnapshot = assemble(next, nextPlaces, rows, stateOf);
     await shard.update(nextSnapshot);
     config = next;
-    addresses = nextAddresses;
+    places = nextPlaces;
     snapshot = nextSnapshot;
     generation++;
+    monitor.update(checkedBackends(config, places));
   };
 
   return {
@@ -80,10 +83,13 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
       const before = new Map(
         snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
       );
-      snapshot = assemble(config, addresses, rows, stateOf);
+      snapshot = assemble(config, places, rows, stateOf);
       for (const backend of snapshot.pools.flatMap(pool => pool.backends)) {
         const was = before.get(backend.row);
-        if (was !== undefined && !serving(was) && serving(backend)) recordReturn(board, backend.row, now());
+        if (was === undefined) continue;
+        // Checks that bring a backend up have seen it work: what sessions met before counts no more.
+        if (was.health === 'down' && backend.health === 'up') recordSuccess(board, backend.row);
+        if (!serving(was) && serving(backend)) recordReturn(board, backend.row, now());
       }
       shard.publish(snapshot.pools);
     },

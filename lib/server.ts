@@ -11,6 +11,7 @@ import { monotonicMs } from './core/clock.ts';
 import { createLog, type LineWriter, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
+import { createMonitor, type Monitor } from './health/monitor.ts';
 import { type Inheritance, readInheritance } from './inherit.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -20,7 +21,7 @@ import { type ReadConfig, reload } from './reload.ts';
 import { createRows } from './rows.ts';
 import { logSession } from './shard/access-log.ts';
 import type { Shard } from './shard/shard.ts';
-import { readStatus } from './status.ts';
+import { checkReader, readStatus } from './status.ts';
 import { createNetTransport } from './transport/net/transport.ts';
 
 /** One running instance. */
@@ -64,11 +65,18 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
 
+  const monitor = createMonitor({
+    onChange(pool, backend, { health, outcome, detail }) {
+      logger[health === 'up' ? 'info' : 'warn']({ pool, backend, outcome, detail }, `backend is ${health}`);
+      plane.publish();
+    },
+    onResult: (pool, backend, result) => logger.debug({ pool, backend, ...result }, 'check'),
+  });
   const plane = await startControlPlane(config, {
     board,
     rows: createRows(board, [stats]),
     operator,
-    healthOf: () => 'up',
+    monitor,
     now: monotonicMs,
     shard: {
       board,
@@ -79,7 +87,11 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       onRecords(records) {
         for (const record of records) logSession(logger, record);
       },
-      onBackendEvent: event => logBackendEvent(logger, event),
+      onBackendEvent(event) {
+        logBackendEvent(logger, event);
+        // What sessions have met, a check should know soon.
+        if (event.event !== 'returned') monitor.recheck(event.pool, event.backend);
+      },
       onError,
     },
   });
@@ -92,7 +104,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     log,
     notifier,
     admin: () => admin,
-    onStop: async () => unwatch(),
+    async onStop() {
+      unwatch();
+      await monitor.stop();
+    },
   });
   let lastReload: { at: string; ok: boolean; message: string } | null = null;
   const reloadNow = async (): Promise<Outcome> => {
@@ -104,7 +119,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
     return outcome;
   };
-  const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: () => null };
+  const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
   const control = createControl({
     plane,
     operator,
@@ -129,8 +144,9 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     generation: () => plane.generation,
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
+    checks: monitor,
   });
-  admin = await orStopped(plane.shard, () =>
+  admin = await orStopped(plane.shard, monitor, () =>
     startAdmin({
       listen: config.admin.listen ?? null,
       socket: config.admin.socket ?? null,
@@ -170,19 +186,20 @@ function descriptorsFor(config: Config): number {
 }
 
 /** What starts after the data plane takes it down again when it cannot start. */
-async function orStopped<T>(shard: Shard, start: () => Promise<T>): Promise<T> {
+async function orStopped<T>(shard: Shard, monitor: Monitor, start: () => Promise<T>): Promise<T> {
   try {
     return await start();
   } catch (error) {
     const drained = shard.drain();
     shard.cut();
-    await drained;
+    await Promise.all([drained, monitor.stop()]);
     throw error;
   }
 }
 
 function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void {
-  if (event === 'returned') logger.info(rest, 'backend is back: it greeted');
+  if (event === 'suspected') logger.debug(rest, 'a session failed there');
+  else if (event === 'returned') logger.info(rest, 'backend is back: it greeted');
   else logger.warn(rest, 'backend is left alone: sessions failed there');
 }
 

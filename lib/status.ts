@@ -8,9 +8,11 @@ import type {
 import type { ControlPlane } from './control-plane.ts';
 import { formatAddress } from './core/address.ts';
 import type { Board } from './core/board.ts';
+import { monotonicMs } from './core/clock.ts';
 import { FAULT_CODES } from './core/fault.ts';
 import { type ListenerColumn, type ShardStats, terminationColumn } from './core/shard-stats.ts';
 import { CAUSE_NAMES, PHASE_NAMES } from './core/termination.ts';
+import type { Monitor } from './health/monitor.ts';
 import { standing } from './pool/passive-health.ts';
 import type { BackendSnapshot, PoolSnapshot } from './pool/snapshot.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
@@ -22,6 +24,20 @@ export interface StatusSources {
   readonly nowMs: () => number;
   /** What checks last found; null where the pool has none. */
   readonly checkOf: (pool: string, backend: string) => CheckStatus | null;
+}
+
+/** What checks last found, in the words of the status document. */
+export function checkReader(plane: ControlPlane, monitor: Monitor): StatusSources['checkOf'] {
+  return (pool, backend) => {
+    const type = plane.config.pools.find(({ name }) => name === pool)?.check.type;
+    const { checked, outcome, detail, durationMs, consecutive, sinceMs, certificateDaysLeft } = monitor.of(
+      pool,
+      backend,
+    );
+    if (!checked || type === undefined) return null;
+    const secondsSinceChange = Math.round((monotonicMs() - sinceMs) / 1_000);
+    return { type, outcome, detail, durationMs, consecutive, secondsSinceChange, certificateDaysLeft };
+  };
 }
 
 type Parts = Pick<StatusDocument, 'listeners' | 'pools' | 'generation'>;

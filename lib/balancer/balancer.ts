@@ -20,11 +20,14 @@ export interface Waiter extends SelectRequest {
   onOffer(outcome: BackendSnapshot | 'none'): void;
 }
 
-/** What the control plane is told when passive health changes its mind. */
+/**
+ * What the control plane is told of passive health: a session failed where the one before had not, the backend is
+ * left alone, or it is back.
+ */
 export interface BackendEvent {
   readonly pool: string;
   readonly backend: string;
-  readonly event: 'ejected' | 'returned';
+  readonly event: 'suspected' | 'ejected' | 'returned';
   /** Why it was ejected, and for how long. */
   readonly fault?: FaultCode;
   readonly pauseMs?: number;
@@ -115,6 +118,8 @@ export class Balancer {
     stats.backends.add(backend.row, fault);
     if (!FAULTS[fault].blamesBackend) return;
     const pauseMs = recordFailure(board, backend.row, pickedAtMs, now(), this.#pool.passiveHealth);
+    if (Atomics.load(board.backendFailures, backend.row) === 1)
+      this.#tell(backend, { event: 'suspected', fault });
     if (pauseMs === 0) return;
     stats.backends.add(backend.row, 'ejections');
     this.#tell(backend, { event: 'ejected', fault, pauseMs });

@@ -7,6 +7,7 @@ import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
 import { standing } from '../pool/passive-health.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
+import { type CheckSource, checks } from './checks.ts';
 import { type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
 
 export interface MetricsSources {
@@ -20,6 +21,7 @@ export interface MetricsSources {
   readonly generation: () => number;
   readonly droppedLogLines: () => number;
   readonly nowMs: () => number;
+  readonly checks: CheckSource;
 }
 
 export interface Metrics {
@@ -36,6 +38,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   listeners(registry, sources);
   pools(registry, sources);
   backends(registry, sources);
+  checks(registry, sources.checks);
   return { contentType: registry.contentType, scrape: () => registry.metrics() };
 }
 

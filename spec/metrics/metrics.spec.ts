@@ -4,6 +4,8 @@ import { openBoard } from '../../lib/core/board.ts';
 import { FAULT_CODES } from '../../lib/core/fault.ts';
 import { openShardStats, terminationColumn } from '../../lib/core/shard-stats.ts';
 import { CAUSE_NAMES, PHASE_NAMES } from '../../lib/core/termination.ts';
+import { createCheckCounter } from '../../lib/health/results.ts';
+import type { CheckSource } from '../../lib/metrics/checks.ts';
 import { createMetrics } from '../../lib/metrics/metrics.ts';
 import type { ShardSnapshot } from '../../lib/shard/snapshot.ts';
 import { backend, pool } from '../balancer/pools.ts';
@@ -51,8 +53,27 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     generation: () => 4,
     droppedLogLines: () => 5,
     nowMs: () => 1_000,
+    checks: checkSource(poolName, backends[0] ?? ''),
   });
   return { board, stats, snapshot, scrape: async () => parseMetrics(await metrics.scrape()) };
+}
+
+/** One checked backend, with a certificate. */
+function checkSource(poolName: string, name: string): CheckSource {
+  const counter = createCheckCounter();
+  counter.count('ok', 12);
+  const named = { pool: poolName, backend: name };
+  const found = {
+    outcome: 'ok',
+    detail: '',
+    durationMs: 12,
+    consecutive: 1,
+    certificateDaysLeft: 30,
+  } as const;
+  return {
+    all: () => [{ ...named, ...found, health: 'up', checked: true, atMs: 1, sinceMs: 1 }],
+    results: () => [{ ...named, ...counter.read() }],
+  };
 }
 
 /** What the page says of its own families, by name. */

@@ -169,7 +169,7 @@ function createRow({ pool, backend: { name } }) {
       check.outcome === 'ok' || check.consecutive < 2
         ? ''
         : `, ${plural(check.consecutive, 'time')} in a row`;
-    say(facts, check.outcome === null ? '' : `${check.type}, ${count(check.durationMs)} ms${repeats}`);
+    say(facts, check.outcome === null ? '' : ` · ${check.type}, ${count(check.durationMs)} ms${repeats}`);
     const days = check.certificateDaysLeft;
     if (days !== null) certificate.update(certificateLevel(days) ?? 'note', certificateText(days));
   }

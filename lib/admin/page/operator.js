@@ -32,7 +32,10 @@ export function createOperator(changed) {
 
   form.addEventListener('submit', event => {
     event.preventDefault();
-    if (field.value !== '') keep(field.value);
+    // Others cannot be sent in a header, and the configuration has none.
+    if (!/^[\x21-\x7e]+$/.test(field.value))
+      return answer(false, 'a token is printable ASCII without spaces.');
+    keep(field.value);
     show(message, false);
     byId('token-forget').focus();
   });

@@ -8,11 +8,20 @@
 const LOST_MS = 3_500;
 /** A connection that says nothing for so long is given up for a new one. */
 const SILENT_MS = 10_000;
+/** Before a connection that was refused is tried again. */
+const RETRY_MS = 2_000;
 
 export function startStream({ onHistory, onLife, onStatus }) {
   let source = null;
   let heardAt = null;
+  let isBroken = false;
   let openedAt = 0;
+
+  function tellLife() {
+    if (heardAt === null) return onLife(false, null);
+    const silentMs = performance.now() - heardAt;
+    onLife(!isBroken && silentMs < LOST_MS, silentMs / 1000);
+  }
 
   async function recall() {
     try {
@@ -28,8 +37,13 @@ export function startStream({ onHistory, onLife, onStatus }) {
     openedAt = performance.now();
     source = new EventSource('/api/v1/events');
     source.addEventListener('open', recall);
+    source.addEventListener('error', () => {
+      isBroken = true;
+      tellLife();
+    });
     source.addEventListener('message', event => {
       heardAt = performance.now();
+      isBroken = false;
       onStatus(JSON.parse(event.data));
       onLife(true, 0);
     });
@@ -37,13 +51,10 @@ export function startStream({ onHistory, onLife, onStatus }) {
 
   open();
   setInterval(() => {
-    const now = performance.now();
-    const silentMs = now - (heardAt ?? 0);
-    onLife(heardAt !== null && silentMs < LOST_MS, heardAt === null ? null : silentMs / 1000);
+    tellLife();
     // A browser connects again by itself, but not after an answer that was no stream, nor where nothing moves.
     const isGivenUp = source.readyState === EventSource.CLOSED;
-    if (now - openedAt > (isGivenUp ? 2_000 : SILENT_MS) && silentMs > LOST_MS) {
-      if (isGivenUp || silentMs > SILENT_MS) open();
-    }
+    const quietMs = performance.now() - Math.max(openedAt, heardAt ?? 0);
+    if (quietMs > (isGivenUp ? RETRY_MS : SILENT_MS)) open();
   }, 1_000);
 }
