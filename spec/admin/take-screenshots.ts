@@ -2,10 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContextOptions } from 'playwright-core';
-import { startAdmin } from '../../lib/admin/admin.ts';
-import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { complaints, startChromium } from '../support/chromium.ts';
-import { madeUpControl, madeUpHistory, madeUpStatus, secondLater } from './made-up.ts';
+import { MADE_UP_TOKEN, madeUpHistory, madeUpStatus, secondLater, startMadeUpAdmin } from './made-up.ts';
 
 const [folder = '.'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
@@ -17,17 +15,7 @@ const ticking = setInterval(() => {
   status = secondLater(status);
 }, 1_000);
 ends.push(() => clearInterval(ticking));
-const admin = await startAdmin({
-  listen: { family: 'ipv4', host: '127.0.0.1', port: 0 },
-  socket: null,
-  takeInherited: () => undefined,
-  access: () => ({ token: 'a-token-of-the-picture', hosts: [] }),
-  maxConnections: 50,
-  metrics: { contentType: 'text/plain', scrape: async () => '' },
-  unready: () => null,
-  control: madeUpControl(() => status),
-});
-owner.teardown(() => admin.close());
+const { url } = await startMadeUpAdmin(owner, () => status);
 const browser = await startChromium(owner);
 
 const desktop = { viewport: { width: 1280, height: 900 } };
@@ -43,10 +31,11 @@ await Promise.all(
     const page = await (await browser.newContext(options)).newPage();
     const found = complaints(page);
     await page.route('**/api/v1/history', route => route.fulfill({ json: madeUpHistory(status) }));
-    if (token) await page.addInitScript("sessionStorage.setItem('smtplb-token', 'a-token-of-the-picture')");
-    await page.goto(`http://${formatAddress(admin.address as Address)}/`);
-    await page.locator('.pickss .amount', { hasText: '17' }).first().waitFor();
-    await page.waitForTimeout(4_000);
+    if (token) await page.addInitScript(`sessionStorage.setItem('smtplb-token', '${MADE_UP_TOKEN}')`);
+    await page.goto(url);
+    await page.locator('.pickss .amount', { hasText: /\d/ }).first().waitFor();
+    // Rates settle.
+    await page.waitForTimeout(6_000);
     await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
     if (found.length > 0) console.error(name, found);
   }),

@@ -24,7 +24,7 @@ export async function startChromium(owner: Owner): Promise<Browser> {
 }
 
 /** What a page complained of: console errors and warnings (violations of its policy are among them), and throws. */
-export function complaints(page: Page): readonly string[] {
+export function complaints(page: Page): string[] {
   const found: string[] = [];
   page.on('console', message => {
     if (message.type() === 'error' || message.type() === 'warning') found.push(message.text());

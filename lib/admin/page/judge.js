@@ -5,6 +5,8 @@ import { count, duration, plural } from './format.js';
 
 /** Days before a certificate's end from which it is worth a night's thought. */
 const CERTIFICATE_DAYS = 14;
+/** Milliseconds without a session after which mail no longer counts as flowing. */
+const QUIET_MS = 60_000;
 const RANK = ['bad', 'warn', 'full', 'soon', 'maint', 'drain'];
 
 /** Health as checks and sessions have it, apart from what the operator says: a level, a word, and why. */
@@ -62,7 +64,8 @@ export function judge(status, series) {
   const dead = pools.filter(pool => !pool.backends.some(serves));
   const sick = pools.flatMap(pool => pool.backends).filter(isSick).length;
   const active = listeners.reduce((all, listener) => all + listener.active, 0);
-  const flows = active > 0 || (series.rate('accepted') ?? 0) > 0 ? 'Mail flows' : 'Ready, no mail right now';
+  const flows =
+    active > 0 || (series.rate('accepted', QUIET_MS) ?? 0) > 0 ? 'Mail flows' : 'Ready, no mail right now';
 
   const because = (level, headline) => ({ level, headline, notes });
   if (state === 'stopping') return because('warn', `Stopping: no new sessions, ${count(active)} left`);

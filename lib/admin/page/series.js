@@ -89,10 +89,10 @@ export function createSeries(now = () => performance.now()) {
       );
     },
 
-    /** The increase a second of a counter of the whole instance over the last seconds; null before two are known. */
-    rate(of) {
+    /** The increase a second of a counter of the whole instance over the last seconds, or `windowMs`; null before two are known. */
+    rate(of, windowMs = RECENT_MS) {
       const last = points.at(-1);
-      const first = last && points.find(point => last.at - point.at <= RECENT_MS + 500);
+      const first = last && points.find(point => last.at - point.at <= windowMs + 500);
       if (last === undefined || first === last) return null;
       return Math.max(0, (1000 * (last[of] - first[of])) / (last.at - first.at));
     },
@@ -127,7 +127,7 @@ export function createSeries(now = () => performance.now()) {
       const xOf = at => Math.min(1, Math.max(0, (at - end + PLOTTED_MS) / PLOTTED_MS));
       const curve = [];
       let index = 0;
-      let before = null;
+      let before = points[0];
       for (let until = from + stepMs; until <= end + stepMs; until += stepMs) {
         let last = null;
         let top = 0;
@@ -137,7 +137,7 @@ export function createSeries(now = () => performance.now()) {
         }
         if (last === null) continue;
         if (isGauge) curve.push([xOf(last.at), top]);
-        else if (before !== null && last.at > before.at) {
+        else if (last.at > before.at) {
           // The last step has only begun: too short a time makes a rate that jumps.
           if (last.at - before.at < stepMs * 0.3) continue;
           curve.push([xOf(last.at), Math.max(0, (1000 * (last[of] - before[of])) / (last.at - before.at))]);
