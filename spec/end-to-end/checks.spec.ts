@@ -1,0 +1,156 @@
+import t from 'tap';
+import { formatAddress } from '../../lib/core/address.ts';
+import { eventually, eventuallyEqual } from '../support/eventually.ts';
+import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { needs } from '../support/needs.ts';
+import type { Owner } from '../support/owner.ts';
+import { startPostfix } from '../support/postfix.ts';
+import { closeAtOnce, silent, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import { connectClient } from '../support/smtp-client.ts';
+
+const CHECK = { type: 'smtp', interval: '100ms', timeout: '300ms', rise: 2, fall: 2, helo: 'probe.example' };
+
+async function health(instance: Instance, backend: string): Promise<number | undefined> {
+  return (await instance.metrics()).value('smtplb_backend_up', { backend });
+}
+
+/** One session from greeting to QUIT; resolves with the backend that served it. */
+async function served(t: Owner, instance: Instance, count: number): Promise<unknown> {
+  const client = await connectClient(t, instance.address());
+  await client.expect(220);
+  await client.command('QUIT', 221);
+  client.end();
+  return (await instance.sessions(count))[count - 1]?.['backend'];
+}
+
+for (const transport of TRANSPORTS) {
+  t.test(
+    `${transport}: a backend goes down with its checks and comes back with them; no session is sent there meanwhile`,
+    async t => {
+      const [one, two] = [await startScriptedBackend(t, smtp()), await startScriptedBackend(t, smtp())];
+      const { port } = two.address as { port: number };
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(one.address), formatAddress(two.address)], { check: CHECK }),
+      );
+      await eventuallyEqual('b2 up', () => health(instance, 'b2'), 1);
+      await two.stop();
+      await instance.logged('b2 down', line => line['msg'] === 'backend is down' && line['backend'] === 'b2');
+      for (let at = 1; at <= 5; at++) t.equal(await served(t, instance, at), 'b1');
+      t.equal((await instance.metrics()).sum('smtplb_retries_total'), 0, 'no session had to find out');
+
+      await startScriptedBackend(t, smtp(), { port });
+      await instance.logged('b2 up', line => line['msg'] === 'backend is up' && line['backend'] === 'b2');
+      let at = 5;
+      await eventually('a session at b2', async () => (await served(t, instance, ++at)) === 'b2');
+      await instance.idle();
+    },
+  );
+
+  t.test(
+    `${transport}: all backends down: 421 within a second, and service as soon as one is back`,
+    async t => {
+      const backend = await startScriptedBackend(t, smtp());
+      const { port } = backend.address as { port: number };
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(backend.address)], { check: CHECK }),
+      );
+      await backend.stop();
+      await eventuallyEqual('down', () => health(instance, 'b1'), 0);
+      const from = performance.now();
+      const client = await connectClient(t, instance.address());
+      await client.expect(/^421 4\.3\.2 lb\.example /);
+      const tookMs = performance.now() - from;
+      t.ok(tookMs < 1_000, `421 after ${tookMs.toFixed(0)} ms`);
+      t.match(await instance.sessions(1), [{ cause: 'no-backend' }]);
+
+      await startScriptedBackend(t, smtp(), { port });
+      await eventuallyEqual('up', () => health(instance, 'b1'), 1);
+      t.equal(await served(t, instance, 2), 'b1');
+    },
+  );
+
+  t.test(`${transport}: what a session met is checked at once, long before the interval`, async t => {
+    const [good, hanging] = [
+      await startScriptedBackend(t, smtp()),
+      await startScriptedBackend(t, [smtp(), silent]),
+    ];
+    const instance = await startInstance(
+      t,
+      transport,
+      mx([formatAddress(good.address), formatAddress(hanging.address)], {
+        balance: 'round-robin',
+        check: { ...CHECK, interval: '1h' },
+        connect: { greetingTimeout: '200ms' },
+        passiveHealth: { failures: 100 },
+      }),
+    );
+    await eventually(
+      'the first checks',
+      async () => (await instance.metrics()).sum('smtplb_checks_total') === 2,
+    );
+    for (let at = 1; at <= 2; at++) t.equal(await served(t, instance, at), 'b1');
+    await eventuallyEqual('down', () => health(instance, 'b2'), 0);
+    t.match(await instance.logged('why', line => line['msg'] === 'backend is down'), {
+      backend: 'b2',
+      outcome: 'timeout',
+    });
+  });
+
+  t.test(
+    `${transport}: a backend that flaps is neither up nor down faster than rise and fall allow`,
+    async t => {
+      // Well, ill, well, ill ...: two in a row never come together.
+      const turns = Array.from({ length: 40 }, (_, at) => (at % 2 === 0 ? closeAtOnce : smtp()));
+      const flapping = await startScriptedBackend(t, [smtp(), ...turns]);
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(flapping.address)], { check: { ...CHECK, timeout: '50ms', interval: '100ms' } }),
+      );
+      await eventually('five checks', async () => (await instance.metrics()).sum('smtplb_checks_total') >= 5);
+      t.equal(await health(instance, 'b1'), 1, 'still up: never two bad results in a row');
+      t.same(
+        instance.log.filter(line => line['msg'] === 'backend is down'),
+        [],
+      );
+    },
+  );
+
+  t.test(
+    `${transport}: Postfix that expects PROXY is checked with it, and its log stays quiet`,
+    needs('postfix'),
+    async t => {
+      const postfix = await startPostfix(t, { proxyProtocol: true });
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(postfix.address)], { identity: 'proxy-v2', check: { ...CHECK, timeout: '5s' } }),
+      );
+      await eventually('five good checks', async () => {
+        return ((await instance.metrics()).value('smtplb_checks_total', { outcome: 'ok' }) ?? 0) >= 5;
+      });
+      t.notMatch(postfix.log(), /warning|lost connection|improper/);
+    },
+  );
+
+  t.test(
+    `${transport}: Postfix that expects no PROXY header is found out by name`,
+    needs('postfix'),
+    async t => {
+      const postfix = await startPostfix(t);
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(postfix.address)], { identity: 'proxy-v2', check: { ...CHECK, timeout: '5s' } }),
+      );
+      t.match(await instance.logged('why', line => line['msg'] === 'backend is down'), {
+        outcome: 'proxy-not-understood',
+        detail: /PROXY/,
+      });
+    },
+  );
+}
