@@ -54,7 +54,8 @@ export async function resolveBackends(config: Config): Promise<BackendPlaces> {
 export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
   return config.pools.flatMap(({ name: pool, check, backends, identity }) =>
     backends.map(({ name: backend, address }) => {
-      const { serverName = address.family === 'name' ? address.host : undefined } = check.starttls ?? {};
+      const named = address.family === 'name' ? address.host : undefined;
+      const { serverName = check.address ?? named } = check.starttls ?? {};
       return {
         pool,
         backend,

@@ -97,7 +97,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   });
 
   let admin: Admin | null = null;
-  const unwatch = notifier.watch();
+  notifier.watch();
   const lifecycle = createLifecycle({
     plane,
     operator,
@@ -105,19 +105,26 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     notifier,
     admin: () => admin,
     async onStop() {
-      unwatch();
+      notifier.unwatch();
       await monitor.stop();
     },
   });
   let lastReload: { at: string; ok: boolean; message: string } | null = null;
-  const reloadNow = async (): Promise<Outcome> => {
+  const reloadOnce = async (): Promise<Outcome> => {
     notifier.tell('RELOADING=1', `MONOTONIC_USEC=${Math.round(monotonicMs() * 1_000)}`);
-    const outcome = await reload(plane, options.read ?? null);
+    const outcome = await reload(plane, config, options.read ?? null);
     notifier.tell('READY=1');
     lastReload = { at: new Date().toISOString(), ...outcome };
     if (outcome.ok) logger.level = plane.config.log.level;
     logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
     return outcome;
+  };
+  // One at a time: the one that was asked for last must be the one that read last.
+  let reloading: Promise<unknown> = Promise.resolve();
+  const reloadNow = (): Promise<Outcome> => {
+    const reloaded = reloading.then(reloadOnce);
+    reloading = reloaded.catch(() => {});
+    return reloaded;
   };
   const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
   const control = createControl({
@@ -126,6 +133,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     logger,
     reload: reloadNow,
     upgrade: lifecycle.upgrade,
+    upgrading: () => lifecycle.upgrading,
     status: () => ({
       instance: config.instance,
       version,
@@ -146,7 +154,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     nowMs: monotonicMs,
     checks: monitor,
   });
-  admin = await orStopped(plane.shard, monitor, () =>
+  admin = await orStopped(plane.shard, monitor, inheritance.fromPredecessor, () =>
     startAdmin({
       listen: config.admin.listen ?? null,
       socket: config.admin.socket ?? null,
@@ -158,10 +166,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       metrics,
       unready: () => lifecycle.stopping,
       control,
-      takeInherited: address => inheritance.takeInherited('', address),
+      takeInherited: address => inheritance.takeInherited([{ listener: '', address }])[0],
     }),
   );
-  for (const socket of inheritance.unclaimed())
+  for (const socket of inheritance.leaveUnclaimed())
     logger.warn({ socket }, 'no listener wants this inherited socket');
   notifier.tell('READY=1');
   logger.info({ version, listeners: described(plane.shard.listening) }, 'ready');
@@ -179,18 +187,27 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
 }
 
 function descriptorsFor(config: Config): number {
-  const descriptors = sessionDescriptors(OTHER_DESCRIPTORS + config.admin.maxConnections);
+  const checked = config.pools
+    .filter(({ check }) => check.type !== 'none')
+    .flatMap(({ backends }) => backends);
+  const others = OTHER_DESCRIPTORS + config.admin.maxConnections + checked.length;
+  const descriptors = sessionDescriptors(others);
   if (descriptors < 2)
     throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
   return descriptors;
 }
 
-/** What starts after the data plane takes it down again when it cannot start. */
-async function orStopped<T>(shard: Shard, monitor: Monitor, start: () => Promise<T>): Promise<T> {
+/** What starts after the data plane takes it down again when it cannot start; a predecessor carries on. */
+async function orStopped<T>(
+  shard: Shard,
+  monitor: Monitor,
+  handedOver: boolean,
+  start: () => Promise<T>,
+): Promise<T> {
   try {
     return await start();
   } catch (error) {
-    const drained = shard.drain();
+    const drained = shard.drain(handedOver);
     shard.cut();
     await Promise.all([drained, monitor.stop()]);
     throw error;
