@@ -14,18 +14,24 @@ const TOKEN = 'correct-horse-battery-staple';
 /** Milliseconds within which a change is on the screen. */
 const SOON_MS = 2_000;
 
-function settings(backends: readonly ScriptedBackend[]): Settings {
+const CHECK = { type: 'smtp', interval: '100ms', timeout: '300ms', rise: 1, fall: 1, helo: 'probe.example' };
+
+function settings(backends: readonly ScriptedBackend[], pool: object): Settings {
   return {
     ...mx(
       backends.map(({ address }) => formatAddress(address)),
-      { passiveHealth: { failures: 1, pause: '30s' }, connect: { attempts: 2 } },
+      { passiveHealth: { failures: 1, pause: '30s' }, connect: { attempts: 2 }, ...pool },
     ),
     admin: { listen: '127.0.0.1:0', token: TOKEN },
   };
 }
 
-async function start(owner: Owner, backends: readonly ScriptedBackend[]): Promise<Instance> {
-  return startInstance(owner, 'net', settings(backends));
+async function start(
+  owner: Owner,
+  backends: readonly ScriptedBackend[],
+  pool: object = {},
+): Promise<Instance> {
+  return startInstance(owner, 'net', settings(backends, pool));
 }
 
 function tell(instance: Instance, verb: string, body: object = {}): Promise<Response> {
@@ -86,6 +92,29 @@ t.test('the status page of an instance', needs('chromium'), async t => {
 
     await page.locator('.listener', { hasText: 'normal' }).waitFor({ timeout: SOON_MS });
     t.match(await page.locator('.pool .queue').textContent(), /Queue0 \/ 1,000/);
+    t.strictSame(found, []);
+  });
+
+  t.test('what checks find is on the screen within two seconds, in their words', async t => {
+    const markup = '<script>hacked()</script><img src=x onerror=hacked()>\x1b[31m';
+    const backends = [
+      await startScriptedBackend(t, smtp()),
+      await startScriptedBackend(t, smtp({ greeting: `HTTP/1.1 ${markup}\r\n` })),
+    ] as const;
+    const instance = await start(t, backends, { check: CHECK });
+    const { page, found } = await open(t, instance);
+    await row(page, 'b1').locator('.outcome', { hasText: 'ok' }).waitFor({ timeout: SOON_MS });
+    const hostile = row(page, 'b2');
+    await hostile.locator('.chip', { hasText: 'down' }).waitFor({ timeout: SOON_MS });
+    t.equal(await hostile.locator('.outcome').textContent(), 'not-smtp');
+    t.match(await hostile.locator('.detail').textContent(), '<script>hacked()</script>', 'as text');
+    t.equal(await page.locator('script').count(), 1, 'its own');
+    t.equal(await page.locator('img').count(), 0);
+
+    await backends[0].stop();
+    await instance.logged('b1 down', line => line['msg'] === 'backend is down' && line['backend'] === 'b1');
+    await row(page, 'b1').locator('.outcome', { hasText: 'refused' }).waitFor({ timeout: SOON_MS });
+    await page.locator('#headline', { hasText: 'No mail flows' }).waitFor({ timeout: SOON_MS });
     t.strictSame(found, []);
   });
 
