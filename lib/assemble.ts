@@ -1,4 +1,5 @@
 import { lookup } from 'node:dns/promises';
+import { isIP } from 'node:net';
 import type { Config, ListenerConfig, PoolConfig } from './config/config.ts';
 import { type Address, type IpAddress, ipAddress } from './core/address.ts';
 import { type CheckedBackend, checkAddress } from './health/options.ts';
@@ -54,8 +55,11 @@ export async function resolveBackends(config: Config): Promise<BackendPlaces> {
 export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
   return config.pools.flatMap(({ name: pool, check, backends, identity }) =>
     backends.map(({ name: backend, address }) => {
-      const named = address.family === 'name' ? address.host : undefined;
-      const { serverName = check.address ?? named } = check.starttls ?? {};
+      // A certificate is made out to a name: the one the check goes to, or else the backend's own.
+      const named = [check.address, address.family === 'name' ? address.host : undefined].find(
+        host => host !== undefined && isIP(host) === 0,
+      );
+      const { serverName = named } = check.starttls ?? {};
       return {
         pool,
         backend,
