@@ -1,12 +1,17 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import type { OperatorWord } from './admin/operator-state.ts';
-import { formatAddress, ipAddress, ipFromBytes } from './core/address.ts';
-import type { TakeInherited } from './shard/listening-sockets.ts';
+import { formatAddress, ipAddress, ipFromBytes, parseAddress } from './core/address.ts';
+import type { InheritedSocket, TakeInherited } from './shard/listening-sockets.ts';
 
 /** What a predecessor hands down in the environment, under `HANDED_DOWN`: see upgrade.ts. */
 export interface HandedDown {
   /** Descriptors that listen, by the address as the configuration has it. */
-  readonly sockets: readonly { readonly listener: string; readonly address: string; readonly fd: number }[];
+  readonly sockets: readonly {
+    readonly listener: string;
+    readonly address: string;
+    readonly fd: number;
+    readonly foreign: boolean;
+  }[];
   /** What the operator had said. */
   readonly operator: readonly (OperatorWord & { readonly pool: string; readonly backend: string })[];
 }
@@ -15,17 +20,23 @@ export const HANDED_DOWN = 'SMTPLB_HANDED_DOWN';
 /** systemd's first descriptor (sd_listen_fds(3)). */
 const SD_LISTEN_FDS_START = 3;
 
-interface InheritedSocket {
-  readonly fd: number;
+interface Inherited extends InheritedSocket {
   readonly address: string | undefined;
   readonly name: string;
+  /** Given by systemd in this process's environment, and not by a predecessor. */
+  readonly activated: boolean;
 }
 
 export interface Inheritance {
+  /** A predecessor listens on what it has handed down, and carries on if this process does not start. */
+  readonly fromPredecessor: boolean;
   readonly takeInherited: TakeInherited;
   readonly operator: HandedDown['operator'];
-  /** Sockets that no listener has asked for, as an operator may know them. */
-  unclaimed(): readonly string[];
+  /**
+   * Sockets that nobody has asked for, as an operator may know them. A predecessor's are closed: nobody would ever
+   * accept what the kernel connects there. systemd's wait for a reload that brings their listener.
+   */
+  leaveUnclaimed(): readonly string[];
 }
 
 /**
@@ -39,30 +50,59 @@ export function readInheritance(env: NodeJS.ProcessEnv): Inheritance {
   const { [HANDED_DOWN]: text, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES = '' } = env;
   for (const name of [HANDED_DOWN, 'LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES']) delete env[name];
   const handedDown: HandedDown = text === undefined ? { sockets: [], operator: [] } : JSON.parse(text);
-  const left: InheritedSocket[] = handedDown.sockets.map(({ fd, address, listener }) => ({
-    fd,
+  const left: Inherited[] = handedDown.sockets.map(({ fd, address, foreign, listener }) => ({
+    descriptor: fd,
     address,
     name: listener,
+    foreign,
+    activated: false,
   }));
   if (LISTEN_PID === String(process.pid)) {
     const names = LISTEN_FDNAMES.split(':');
     for (let at = 0; at < Number(LISTEN_FDS ?? '0'); at++) {
-      const fd = SD_LISTEN_FDS_START + at;
-      left.push({ fd, address: boundAddress(fd), name: names[at] ?? '' });
+      const descriptor = SD_LISTEN_FDS_START + at;
+      const address = boundAddress(descriptor);
+      left.push({ descriptor, address, name: names[at] ?? '', foreign: true, activated: true });
     }
   }
 
-  const take = (fits: (socket: InheritedSocket) => boolean): number | undefined => {
+  const take = (fits: (socket: Inherited) => boolean): InheritedSocket | undefined => {
     const at = left.findIndex(fits);
-    return at < 0 ? undefined : left.splice(at, 1)[0]?.fd;
+    return at < 0 ? undefined : left.splice(at, 1)[0];
   };
   return {
-    takeInherited: (listener, address) =>
-      take(socket => socket.address === address) ?? take(socket => socket.name === listener),
+    fromPredecessor: text !== undefined,
+    takeInherited(wanted) {
+      // Who is bound where it is wanted goes first, or a name would take away what another address needs. Port 0 is
+      // written as often as there are listeners without a port of their own: there the name tells which.
+      const found = wanted.map(({ address, listener }) =>
+        take(socket => socket.address === address && socket.name === listener),
+      );
+      for (const [at, { address }] of wanted.entries())
+        found[at] ??= take(socket => socket.address === address);
+      for (const [at, { listener }] of wanted.entries())
+        found[at] ??= take(({ activated, name }) => activated && name !== '' && name === listener);
+      return found;
+    },
     operator: handedDown.operator,
-    unclaimed: () =>
-      left.map(({ address, name }) => [name, address ?? ''].filter(part => part !== '').join(' on ')),
+    leaveUnclaimed() {
+      const unclaimed = [...left];
+      for (const socket of unclaimed) {
+        if (socket.activated) continue;
+        left.splice(left.indexOf(socket), 1);
+        discard(socket);
+      }
+      return unclaimed.map(({ address, name }) =>
+        [name, address ?? ''].filter(part => part !== '').join(' on '),
+      );
+    },
   };
+}
+
+function discard({ address, descriptor, foreign }: Inherited): void {
+  closeSync(descriptor);
+  const bound = parseAddress(address ?? '');
+  if (bound?.family === 'unix' && !foreign) rmSync(bound.path, { force: true });
 }
 
 /** Where a descriptor listens: Linux tells it by the socket's inode. Undefined where that cannot be found. */

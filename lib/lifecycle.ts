@@ -21,6 +21,8 @@ export interface LifecycleOptions {
 export interface Lifecycle {
   /** Why no new sessions are taken, or null while they are. */
   readonly stopping: 'stopping' | null;
+  /** A successor has been started and is not ready yet. */
+  readonly upgrading: boolean;
   /** Resolves when the instance is over. */
   readonly stopped: Promise<void>;
   /**
@@ -74,7 +76,13 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
       logger.error({ why: successor.why }, 'upgrade: carrying on');
       return { ok: false, message: `${successor.why}\nthis process (${process.pid}) carries on` };
     }
-    if (stopping !== null) return { ok: false, message: 'this instance was told to stop meanwhile' };
+    if (stopping !== null) {
+      // Whoever said "stop" meant the instance, not this process.
+      process.kill(successor.pid, 'SIGTERM');
+      return { ok: false, message: 'this instance was told to stop meanwhile, and so was the new process' };
+    }
+    // The watchdog is the successor's from now on: ours would hide that it hangs.
+    notifier.unwatch();
     notifier.tell(`MAINPID=${successor.pid}`);
     const sessions = plane.shard.sessions;
     logger.info({ successor: successor.pid, sessions }, 'upgrade: the successor is ready');
@@ -89,6 +97,9 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   return {
     get stopping() {
       return stopping === null ? null : 'stopping';
+    },
+    get upgrading() {
+      return upgrading;
     },
     stopped,
     stop() {

@@ -11,11 +11,18 @@ export interface OperateOptions {
   readonly status: () => StatusDocument;
   readonly reload: () => Promise<Outcome>;
   readonly upgrade: () => Promise<Outcome>;
+  /** A successor is starting: it knows what was said before, and would not know what is said now. */
+  readonly upgrading: () => boolean;
 }
+
+const UPGRADING: Outcome = {
+  ok: false,
+  message: 'an upgrade is under way; say it again when that is over',
+};
 
 /** The operator's verbs on a running instance. Each is logged, whoever asked for it. */
 export function createControl(options: OperateOptions): Control {
-  const { logger, operator, plane, reload, status, upgrade } = options;
+  const { logger, operator, plane, reload, status, upgrade, upgrading } = options;
   /** A sentence where there is no such backend, naming those there are. */
   const unknown = (pool: string, backend: string): string | null => {
     const known = plane.snapshot.pools.find(({ name }) => name === pool);
@@ -26,7 +33,7 @@ export function createControl(options: OperateOptions): Control {
 
   return {
     status,
-    reload,
+    reload: async () => (upgrading() ? UPGRADING : reload()),
     upgrade,
 
     sessions: ({ pool, backend, limit }) =>
@@ -37,6 +44,7 @@ export function createControl(options: OperateOptions): Control {
       ),
 
     setAdmin(pool, backend, state, endSessions) {
+      if (upgrading()) return UPGRADING;
       const why = unknown(pool, backend);
       if (why !== null) return { ok: false, message: why };
       operator.say(pool, backend, { admin: state });
@@ -50,6 +58,7 @@ export function createControl(options: OperateOptions): Control {
     },
 
     setWeight(pool, backend, weight) {
+      if (upgrading()) return UPGRADING;
       const why = unknown(pool, backend);
       if (why !== null) return { ok: false, message: why };
       operator.say(pool, backend, { weight });
@@ -68,8 +77,8 @@ function sessionsLeft(plane: ControlPlane, pool: string, backend: string, ended:
     view => view.pool === pool && view.backend === backend,
     Number.POSITIVE_INFINITY,
   ).length;
-  const told = ended > 0 ? `, ${ended} sessions were ended` : '';
-  return `${told}; ${left} sessions are running there`;
+  const told = ended > 0 ? `, ${ended === 1 ? '1 session was' : `${ended} sessions were`} ended` : '';
+  return `${told}; ${left === 1 ? '1 session is' : `${left} sessions are`} running there`;
 }
 
 function names(things: readonly { readonly name: string }[]): string {

@@ -22,9 +22,10 @@ const AT_START_ONLY: readonly (readonly [string, (config: Config) => unknown])[]
 
 /**
  * Puts the configuration file into use as it is now. Sessions keep what they began with, counters go on, and a file
- * with a fault changes nothing: the outcome says what is wrong with it.
+ * with a fault changes nothing: the outcome says what is wrong with it. `started` is the configuration that this process
+ * was started with.
  */
-export async function reload(plane: ControlPlane, read: ReadConfig): Promise<Outcome> {
+export async function reload(plane: ControlPlane, started: Config, read: ReadConfig): Promise<Outcome> {
   if (read === null) {
     return refused('there is no file to reload: this instance was started with --listen and --backend');
   }
@@ -41,15 +42,16 @@ export async function reload(plane: ControlPlane, read: ReadConfig): Promise<Out
   } catch (error) {
     return refused(error instanceof Error ? error.message : String(error));
   }
-  return { ok: true, message: `generation ${plane.generation} is in use${postponed(before, loaded.config)}` };
+  const waiting = postponed(started, before, loaded.config);
+  return { ok: true, message: `generation ${plane.generation} is in use${waiting}` };
 }
 
 function refused(why: string): Outcome {
   return { ok: false, message: `${why}\nthe configuration in use is unchanged` };
 }
 
-function postponed(before: Config, after: Config): string {
-  const keys = AT_START_ONLY.filter(([, of]) => !isDeepStrictEqual(of(before), of(after))).map(
+function postponed(started: Config, before: Config, after: Config): string {
+  const keys = AT_START_ONLY.filter(([, of]) => !isDeepStrictEqual(of(started), of(after))).map(
     ([key]) => key,
   );
   const backlogs = after.listeners.filter(({ name, backlog }) => {

@@ -31,16 +31,26 @@ export function startSuccessor({ sockets, operator, timeoutMs }: SuccessorOption
     });
   }
   const handedDown: HandedDown = {
-    sockets: sockets.map(({ listener, address }, at) => ({ listener, address, fd: FIRST_HANDED_DOWN + at })),
+    sockets: sockets.map(({ listener, address, foreign }, at) => ({
+      listener,
+      address,
+      foreign,
+      fd: FIRST_HANDED_DOWN + at,
+    })),
     operator,
   };
   // The watchdog that systemd wants to hear is whoever is the main process; it will be the successor.
   const { WATCHDOG_PID: _, ...env } = process.env;
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    stdio: ['ignore', 'inherit', 'inherit', ...descriptors, 'ipc'],
-    env: { ...env, [HANDED_DOWN]: JSON.stringify(handedDown) },
-  });
-  return outcome(child, timeoutMs);
+  try {
+    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+      stdio: ['ignore', 'inherit', 'inherit', ...descriptors, 'ipc'],
+      env: { ...env, [HANDED_DOWN]: JSON.stringify(handedDown) },
+    });
+    return outcome(child, timeoutMs);
+  } catch (error) {
+    // Some errors of the system are thrown, others come as an event.
+    return Promise.resolve(notStarted(error));
+  }
 }
 
 function outcome(child: ChildProcess, timeoutMs: number): Promise<Successor> {
@@ -62,9 +72,7 @@ function outcome(child: ChildProcess, timeoutMs: number): Promise<Successor> {
       });
     }, timeoutMs);
     child.on('message', () => settle({ ok: true, pid: child.pid as number }));
-    child.on('error', error =>
-      settle({ ok: false, why: `the new process cannot be started: ${error.message}` }),
-    );
+    child.on('error', error => settle(notStarted(error)));
     child.on('exit', (code, signal) => {
       const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
       settle({
@@ -73,6 +81,11 @@ function outcome(child: ChildProcess, timeoutMs: number): Promise<Successor> {
       });
     });
   });
+}
+
+function notStarted(error: unknown): Successor {
+  const why = error instanceof Error ? error.message : String(error);
+  return { ok: false, why: `the new process cannot be started: ${why}` };
 }
 
 /** Tells a predecessor, if there is one, that this process has taken over. */

@@ -24,8 +24,10 @@ export interface AdminOptions {
   /** Why new sessions should go elsewhere, or null while this instance takes them. */
   readonly unready: () => string | null;
   readonly control: Control;
-  /** A descriptor that listens on this address already, handed down by a predecessor. */
-  readonly takeInherited: (address: string) => number | undefined;
+  /** A socket that listens on this address already, handed down to this process. `foreign`: its path is not ours. */
+  readonly takeInherited: (
+    address: string,
+  ) => { readonly descriptor: number; readonly foreign: boolean } | undefined;
 }
 
 /** The operator's doors: HTTP on TCP and on a Unix socket. */
@@ -33,7 +35,11 @@ export interface Admin {
   /** Where the TCP door is, with the port that was given where 0 was asked for; null where there is none. */
   readonly address: Address | null;
   /** What a successor may inherit. */
-  readonly inheritable: readonly { readonly address: string; readonly descriptor: number | undefined }[];
+  readonly inheritable: readonly {
+    readonly address: string;
+    readonly descriptor: number | undefined;
+    readonly foreign: boolean;
+  }[];
   /** Ends all calls; `handedOver` if a successor listens on the same sockets. */
   close(handedOver?: boolean): Promise<void>;
 }
@@ -43,6 +49,7 @@ interface Door {
   /** As the configuration has it, and as it is bound. */
   readonly configured: string;
   readonly bound: Address;
+  readonly inherited: ReturnType<AdminOptions['takeInherited']>;
 }
 
 /** A caller that stalls gives its connection up after this many milliseconds. */
@@ -80,17 +87,19 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
     server.maxConnections = options.maxConnections;
     const configured = formatAddress(address);
     const inherited = options.takeInherited(configured);
-    const bound = await listenOn(server, address, { inherited }).catch((error: NodeJS.ErrnoException) => {
-      throw new Error(`the admin listener cannot listen on ${configured}: ${error.code ?? error.message}`);
-    });
-    doors.push({ server, configured, bound });
+    const bound = await listenOn(server, address, { inherited: inherited?.descriptor }).catch(
+      (error: NodeJS.ErrnoException) => {
+        throw new Error(`the admin listener cannot listen on ${configured}: ${error.code ?? error.message}`);
+      },
+    );
+    doors.push({ server, configured, bound, inherited });
     return bound;
   };
 
-  const close = async (handedOver = false): Promise<void> => {
+  const close = async (staysOpen: (door: Door) => boolean): Promise<void> => {
     events.close();
     behind.history.close();
-    await Promise.all(doors.map(door => closed(door, handedOver)));
+    await Promise.all(doors.map(door => closed(door, staysOpen(door))));
   };
   try {
     const { access, listen, socket } = options;
@@ -99,13 +108,19 @@ export async function startAdmin(options: AdminOptions): Promise<Admin> {
       await open({ family: 'unix', path: socket }, () => ({ trusted: true, token: null, hosts: [] }));
       chmodSync(socket, SOCKET_MODE);
     }
-    const inheritable = doors.map(({ configured, server }) => ({
+    const inheritable = doors.map(({ configured, server, inherited }) => ({
       address: configured,
       descriptor: descriptorOf(server),
+      foreign: inherited?.foreign === true,
     }));
-    return { address, inheritable, close };
+    return {
+      address,
+      inheritable,
+      close: handedOver => close(door => handedOver === true || door.inherited?.foreign === true),
+    };
   } catch (error) {
-    await close();
+    // Whoever handed a socket down carries on with it.
+    await close(door => door.inherited !== undefined);
     throw error;
   }
 }

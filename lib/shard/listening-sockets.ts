@@ -25,15 +25,31 @@ export interface InheritableSocket {
   /** The address as the configuration has it. */
   readonly address: string;
   readonly descriptor: number | undefined;
+  /** See `InheritedSocket`. */
+  readonly foreign: boolean;
 }
 
-/** Sockets that were handed down to this process: a descriptor for a listener's address, each given out once. */
-export type TakeInherited = (listener: string, address: string) => number | undefined;
+/** A listening socket that was handed down to this process. */
+export interface InheritedSocket {
+  readonly descriptor: number;
+  /** Whoever made it (systemd) goes on holding it: the path of a Unix socket is his to remove, never ours. */
+  readonly foreign: boolean;
+}
+
+/** An address as the configuration has it, and the listener that wants it. */
+export interface WantedAddress {
+  readonly listener: string;
+  readonly address: string;
+}
+
+/** A socket, or none, for each address; a socket is given out once. All that are wanted are asked for together. */
+export type TakeInherited = (wanted: readonly WantedAddress[]) => readonly (InheritedSocket | undefined)[];
 
 interface Socket {
   readonly configured: string;
   owner: string;
   readonly listening: Listening;
+  readonly inherited: InheritedSocket | undefined;
 }
 
 export function createListeningSockets(
@@ -43,14 +59,20 @@ export function createListeningSockets(
 ): ListeningSockets {
   let sockets = new Map<string, Socket>();
 
-  const open = async (address: Address, listener: ListenerSnapshot): Promise<Socket> => {
-    const configured = formatAddress(address);
-    const inherited = takeInherited(listener.name, configured);
-    const socket = { owner: listener.name, configured } as Socket & { listening: Listening };
+  const open = async (
+    address: Address,
+    listener: ListenerSnapshot,
+    inherited: InheritedSocket | undefined,
+  ): Promise<Socket> => {
+    const socket = {
+      owner: listener.name,
+      configured: formatAddress(address),
+      inherited,
+    } as Socket & { listening: Listening };
     try {
       socket.listening = await transport.listen(
         address,
-        { backlog: listener.backlog, inherited },
+        { backlog: listener.backlog, inherited: inherited?.descriptor },
         connection => onAccept(socket.owner, connection),
       );
     } catch (error) {
@@ -68,11 +90,19 @@ export function createListeningSockets(
       );
       const opened = new Map<string, Socket>();
       try {
-        for (const { key, address, listener } of wanted) {
-          if (!sockets.has(key)) opened.set(key, await open(address, listener));
+        const missing = wanted.filter(({ key }) => !sockets.has(key));
+        const inherited = takeInherited(
+          missing.map(({ address, listener }) => ({
+            listener: listener.name,
+            address: formatAddress(address),
+          })),
+        );
+        for (const [at, { key, address, listener }] of missing.entries()) {
+          opened.set(key, await open(address, listener, inherited[at]));
         }
       } catch (error) {
-        await closeAll(opened.values());
+        // Whoever handed a socket down carries on with it.
+        for (const socket of opened.values()) await socket.listening.close(socket.inherited !== undefined);
         throw error;
       }
       const before = sockets;
@@ -95,10 +125,11 @@ export function createListeningSockets(
     },
 
     get inheritable() {
-      return [...sockets.values()].map(({ owner, configured, listening }) => ({
+      return [...sockets.values()].map(({ owner, configured, listening, inherited }) => ({
         listener: owner,
         address: configured,
         descriptor: listening.descriptor,
+        foreign: inherited?.foreign === true,
       }));
     },
 
@@ -117,7 +148,11 @@ function keyOf(address: Address, listener: ListenerSnapshot, at: number): string
 }
 
 async function closeAll(sockets: Iterable<Socket>, handedOver = false): Promise<void> {
-  await Promise.all([...sockets].map(socket => socket.listening.close(handedOver)));
+  await Promise.all(
+    [...sockets].map(({ listening, inherited }) =>
+      listening.close(handedOver || inherited?.foreign === true),
+    ),
+  );
 }
 
 function reasonOf(error: unknown): string {

@@ -82,7 +82,7 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
   let staged = new Map<string, SessionContext>();
   const sockets = createListeningSockets(
     transport,
-    options.takeInherited ?? (() => undefined),
+    options.takeInherited ?? (wanted => wanted.map(() => undefined)),
     (listener, connection) => {
       const context = contexts.get(listener) ?? staged.get(listener);
       if (context === undefined) return connection.destroy(); // removed between accept and now

@@ -22,6 +22,10 @@ export const COMMAND: readonly [string, ...string[]] = [
 
 export interface Command {
   readonly process: Running;
+  /** The configuration file. */
+  readonly file: string;
+  /** Writes the file anew, completed as at the start; the instance does not know yet. */
+  configure(settings: Settings): Promise<void>;
   /** The first listener's first address. */
   readonly address: Address;
   /** The first address of a listener. */
@@ -56,16 +60,18 @@ export async function startCommand(
 ): Promise<Command> {
   const admin = await freeAddress();
   const file = join(await temporaryDirectory(owner), 'smtplb.yaml');
-  const { listeners, ...rest } = settings;
-  const whole = {
-    instance: 'test',
-    hostName: 'lb.example',
-    drainTimeout: '5s',
-    admin: { listen: formatAddress(admin) },
-    ...rest,
-    listeners: listeners.map(listener => ({ listen: '127.0.0.1:0', ...listener })),
+  const configure = async ({ listeners, ...rest }: Settings): Promise<void> => {
+    const whole = {
+      instance: 'test',
+      hostName: 'lb.example',
+      drainTimeout: '5s',
+      ...rest,
+      admin: { listen: formatAddress(admin), ...(rest['admin'] as object | undefined) },
+      listeners: listeners.map(listener => ({ listen: '127.0.0.1:0', ...listener })),
+    };
+    await writeFile(file, JSON.stringify(whole)); // JSON is YAML
   };
-  await writeFile(file, JSON.stringify(whole)); // JSON is YAML
+  await configure(settings);
 
   const [program, ...args] = [...(options.under ?? []), ...(options.command ?? COMMAND)];
   const running = start(owner, program as string, [...args, 'run', '--config', file]);
@@ -79,6 +85,8 @@ export async function startCommand(
 
   const command: Command = {
     process: running,
+    file,
+    configure,
     address: parsed(Object.values(ready.listeners)[0]),
     addressOf: listener => parsed(ready.listeners[listener]),
     admin,

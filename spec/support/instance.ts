@@ -17,6 +17,8 @@ export type LogLine = Readonly<Record<string, unknown>>;
 
 export interface Instance {
   readonly server: Server;
+  /** What a reload will find, completed as at the start; any text, to try a bad file. */
+  configure(settings: Settings | string): void;
   /** Where the listener listens, its first address; the only listener's unless named. */
   address(listener?: string): Address;
   readonly admin: Address;
@@ -65,18 +67,20 @@ export async function startInstance(
   transport: TransportName,
   settings: Settings,
 ): Promise<Instance> {
-  const { listeners, ...rest } = settings;
-  const whole = {
-    instance: 'test',
-    hostName: 'lb.example',
-    transport,
-    drainTimeout: '5s',
-    admin: { listen: '127.0.0.1:0' },
-    log: { level: 'debug', access: true },
-    ...rest,
-    listeners: listeners.map(listener => ({ listen: '127.0.0.1:0', ...listener })),
-  };
-  const loaded = loadConfigText(JSON.stringify(whole), 'settings', {});
+  const textOf = ({ listeners, ...rest }: Settings): string =>
+    JSON.stringify({
+      instance: 'test',
+      hostName: 'lb.example',
+      transport,
+      drainTimeout: '5s',
+      admin: { listen: '127.0.0.1:0' },
+      log: { level: 'debug', access: true },
+      ...rest,
+      listeners: listeners.map(listener => ({ listen: '127.0.0.1:0', ...listener })),
+    });
+  let text = textOf(settings);
+  const read = async () => loadConfigText(text, 'settings', {});
+  const loaded = await read();
   if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'));
 
   const log: LogLine[] = [];
@@ -87,7 +91,7 @@ export async function startInstance(
     log.push(line);
     lines.emit('line', line);
   };
-  const server = await startServer(loaded.config, { log: { write } });
+  const server = await startServer(loaded.config, { log: { write }, read });
 
   const logged = async (what: string, fits: (line: LogLine) => boolean): Promise<LogLine> => {
     const past = log.find(fits);
@@ -109,6 +113,9 @@ export async function startInstance(
     server,
     log,
     logged,
+    configure(next) {
+      text = typeof next === 'string' ? next : textOf(next);
+    },
     address(listener) {
       const [first] =
         listener === undefined ? [...server.listening.values()] : [server.listening.get(listener)];

@@ -1,0 +1,366 @@
+/** Restart without a gap: upgrades of the real command, under load and against what can go wrong. */
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t from 'tap';
+import { type Address, formatAddress } from '../../lib/core/address.ts';
+import { post, status } from '../support/admin-api.ts';
+import { COMMAND, type Command, megabytes, startCommand, usageOf } from '../support/command.ts';
+import { eventually } from '../support/eventually.ts';
+import { freeAddress } from '../support/free-port.ts';
+import { mx } from '../support/instance.ts';
+import { needs } from '../support/needs.ts';
+import type { Owner } from '../support/owner.ts';
+import { smtpSource, startSmtpSink } from '../support/postfix-tools.ts';
+import { accepts, run } from '../support/processes.ts';
+import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import { connectClient } from '../support/smtp-client.ts';
+import { temporaryDirectory } from '../support/temporary-directory.ts';
+
+const UPGRADES = 20;
+
+/** The processes that have been the instance, the first one first. */
+function pids({ process }: Command): number[] {
+  const successors = [...process.stdout.matchAll(/"successor":(\d+)/g)].map(([, pid]) => Number(pid));
+  return [process.pid, ...successors];
+}
+
+/** Whether a process has ended; one that only waits to be reaped has. */
+function isGone(pid: number): boolean {
+  try {
+    return /^\d+ \(.*\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return true;
+  }
+}
+
+const gone = (pid: number) => eventually(`process ${pid} to end`, () => isGone(pid));
+
+/** Nobody of a test may survive it: not the last process, nor one that should be gone. */
+function ended(owner: Owner, command: Command): void {
+  owner.teardown(async () => {
+    for (const pid of pids(command)) {
+      if (isGone(pid)) continue;
+      process.kill(pid, 'SIGKILL');
+      await gone(pid);
+    }
+  });
+}
+
+async function upgraded(command: Command, admin: Address): Promise<number> {
+  const before = pids(command).length;
+  const { status, message } = await post(admin, 'upgrade');
+  if (status !== 200) throw new Error(`upgrade answered ${status}: ${message}`);
+  // The log of the old process comes through a pipe of its own.
+  await eventually('the successor in the log', () => pids(command).length > before);
+  return pids(command).at(-1) as number;
+}
+
+/** Runs smtp-source again and again until told to stop, and gives the messages that it was told 250 for. */
+function load(owner: Owner, address: Address, flags: { sessions: number; keepConnections: boolean }) {
+  let over = false;
+  const failures: string[] = [];
+  const ending = (async () => {
+    let messages = 0;
+    while (!over && failures.length === 0) {
+      const exit = await smtpSource(owner, { address, messages: 400, length: 2_000, ...flags });
+      messages += exit.messages;
+      if (exit.exitCode !== 0) failures.push(exit.stderr);
+    }
+    return messages;
+  })();
+  return {
+    failures,
+    stop() {
+      over = true;
+      return ending;
+    },
+  };
+}
+
+t.test('twenty upgrades under load', { timeout: 110_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
+  const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];
+  const idle = await startScriptedBackend(t, smtp());
+  const directory = await temporaryDirectory(t);
+  const admin: Address = { family: 'unix', path: join(directory, 'admin.sock') };
+  const local: Address = { family: 'unix', path: join(directory, 'smtp.sock') };
+  const settings = {
+    ...mx([...sinks.map(({ address }) => formatAddress(address)), formatAddress(idle.address)]),
+    listeners: [
+      { name: 'mx', pool: 'mx' },
+      { name: 'second', pool: 'mx' },
+      { name: 'local', pool: 'mx', listen: formatAddress(local) },
+    ],
+    admin: { socket: admin.path },
+    drainTimeout: '20s',
+  };
+  const command = await startCommand(t, settings);
+  ended(t, command);
+  t.equal((await post(admin, 'pools/mx/backends/b3/drain')).status, 200);
+  t.equal((await post(admin, 'pools/mx/backends/b2/weight', { weight: 7 })).status, 200);
+
+  const [first, second] = [command.addressOf('mx'), command.addressOf('second')];
+  const loads = [
+    load(t, first, { sessions: 2, keepConnections: false }),
+    load(t, second, { sessions: 2, keepConnections: false }),
+    load(t, local, { sessions: 1, keepConnections: false }),
+    load(t, first, { sessions: 2, keepConnections: true }),
+  ];
+  const usages = [];
+  const startedAt = performance.now();
+  for (let count = 0; count < UPGRADES; count++) {
+    const pid = await upgraded(command, admin);
+    usages.push(usageOf(pid).descriptors);
+    if (loads.some(({ failures }) => failures.length > 0)) break;
+  }
+  const seconds = (performance.now() - startedAt) / 1_000;
+  const delivered = await Promise.all(loads.map(one => one.stop()));
+  t.same(
+    loads.flatMap(({ failures }) => failures),
+    [],
+    'no session failed',
+  );
+  const messages = delivered.reduce((sum, count) => sum + count, 0);
+  t.comment(
+    `${UPGRADES} upgrades in ${seconds.toFixed(1)} s, ${messages} messages: ${delivered.join(' + ')}`,
+  );
+  t.ok(messages > 1_000);
+
+  const all = pids(command);
+  const last = all.pop() as number;
+  t.equal(all.length, UPGRADES);
+  t.equal(new Set(all).size, UPGRADES, 'each a process of its own');
+  for (const pid of all) await gone(pid);
+  t.comment(`descriptors at each handover: ${usages.join(', ')}; at rest: ${JSON.stringify(usageOf(last))}`);
+  t.ok(
+    usageOf(last).descriptors <= Math.min(...usages),
+    'no descriptor is handed down that nobody asked for',
+  );
+
+  const { generation, listeners, pools } = await status(admin);
+  t.equal(generation, 1, 'this process is a new one');
+  t.same(
+    listeners.map(({ addresses }) => addresses[0]),
+    [first, second, local].map(formatAddress),
+    'the listening sockets are the first ones',
+  );
+  t.match(pools[0]?.backends, [{ admin: 'ready' }, { weight: 7, configuredWeight: 1 }, { admin: 'drain' }]);
+  t.equal(idle.connections.length, 0, 'what was drained stayed drained');
+  t.equal(statSync(admin.path).mode & 0o777, 0o660);
+  const client = await connectClient(t, local);
+  await client.expect(220);
+  await client.command('QUIT', 221);
+  client.end();
+  await command.idle();
+
+  process.kill(last, 'SIGTERM');
+  await gone(last);
+  t.notOk(existsSync(admin.path), 'the admin socket is gone with the last process');
+  t.notOk(existsSync(local.path), 'and so is the listener on a path');
+  const exit = await command.process.exited;
+  const ends = new Map<string, number>();
+  for (const { cause, phase } of command.sessions())
+    ends.set(`${cause}/${phase}`, (ends.get(`${cause}/${phase}`) ?? 0) + 1);
+  t.comment(JSON.stringify(Object.fromEntries(ends)));
+  // smtp-source leaves without reading the reply to its QUIT: that is a reset.
+  t.same(
+    [...ends.keys()].filter(end => end !== 'normal/relaying' && end !== 'client-reset/relaying'),
+    [],
+  );
+  t.notMatch(exit.stdout, /"level":"error"/);
+  const counted = sinks.map(({ process }) => Number(/(\d+)\s*$/.exec(process.stdout)?.[1] ?? 0));
+  t.equal(
+    counted.reduce((sum, count) => sum + count, 0),
+    messages,
+    `the sinks have ${counted.join(' + ')}`,
+  );
+});
+
+t.test('quick upgrades with sessions, streams and callers open: every old process ends', async t => {
+  const backend = await startScriptedBackend(t, smtp());
+  const admin: Address = { family: 'unix', path: join(await temporaryDirectory(t), 'admin.sock') };
+  const command = await startCommand(t, {
+    ...mx([formatAddress(backend.address)]),
+    admin: { socket: admin.path },
+    drainTimeout: '1500ms',
+  });
+  ended(t, command);
+  for (let count = 0; count < 6; count++) {
+    // One in the handshake, one in DATA, one that watches the page, one that calls and says nothing.
+    const clients = [await connectClient(t, command.address), await connectClient(t, command.address)];
+    for (const client of clients) await client.expect(220);
+    await clients[1]?.command('EHLO me.example', 250);
+    await clients[1]?.command('MAIL FROM:<>', 250);
+    await clients[1]?.command('DATA', 354);
+    const stream = await connectClient(t, command.admin);
+    await stream.write('GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await stream.until('data: ');
+    const mute = await connectClient(t, command.admin);
+    await mute.write('GET / HTTP/1.1\r\nHost: local');
+    await upgraded(command, admin);
+  }
+  const all = pids(command);
+  const last = all.pop() as number;
+  const startedAt = performance.now();
+  for (const pid of all) await gone(pid);
+  // drainTimeout, and the two seconds in which a client may read its 421.
+  const took = performance.now() - startedAt;
+  t.ok(took < 6_000, `all gone ${took.toFixed(0)} ms after the last upgrade`);
+  process.kill(last, 'SIGTERM');
+  await gone(last);
+});
+
+t.test('a new process that cannot start changes nothing', async t => {
+  const backend = await startScriptedBackend(t, smtp());
+  const directory = await temporaryDirectory(t);
+  const admin: Address = { family: 'unix', path: join(directory, 'admin.sock') };
+  const local: Address = { family: 'unix', path: join(directory, 'smtp.sock') };
+  const listeners = [
+    { name: 'local', pool: 'mx', listen: formatAddress(local) },
+    { name: 'mx', pool: 'mx' },
+  ];
+  const settings = {
+    ...mx([formatAddress(backend.address)]),
+    listeners,
+    admin: { socket: admin.path },
+  };
+  const command = await startCommand(t, settings);
+  ended(t, command);
+  const address = command.addressOf('mx');
+  const serves = async () => {
+    for (const door of [address, local]) {
+      const client = await connectClient(t, door);
+      await client.expect(220);
+      await client.command('QUIT', 221);
+      client.end();
+    }
+    t.equal((await status(admin)).state, 'running');
+  };
+
+  await command.configure({ ...settings, pools: [{ name: 'mx', backends: [] }] });
+  const [program, ...before] = COMMAND;
+  const refused = await run(t, program, [...before, 'upgrade', '--admin', formatAddress(admin)]);
+  t.equal(refused.exitCode, 1);
+  t.match(refused.stderr, /^smtplb: the new process ended before it was ready \(exit status 2\)/);
+  t.match(refused.stderr, new RegExp(`this process \\(${command.process.pid}\\) carries on`));
+  t.match(command.process.stderr, /smtplb\.yaml:1:\d+: pools\[0\]\.backends/, 'it printed why');
+  await serves();
+
+  const taken = createServer();
+  const port = await new Promise<Address>(resolve =>
+    taken.listen(0, '127.0.0.1', () => {
+      const bound = taken.address();
+      if (typeof bound === 'object' && bound !== null)
+        resolve({ family: 'ipv4', host: '127.0.0.1', port: bound.port });
+    }),
+  );
+  t.teardown(() => taken.close());
+  await command.configure({
+    ...settings,
+    listeners: [...listeners, { name: 'new', pool: 'mx', listen: formatAddress(port) }],
+  });
+  const busy = await post(admin, 'upgrade');
+  t.equal(busy.status, 409);
+  t.match(busy.message, /ended before it was ready \(exit status 1\)/);
+  t.match(command.process.stderr, /listener new cannot listen on .*EADDRINUSE/);
+  await serves();
+
+  // The admin listener comes last: by then all listeners are open.
+  await command.configure({ ...settings, admin: { socket: admin.path, listen: formatAddress(port) } });
+  t.equal((await post(admin, 'upgrade')).status, 409);
+  t.match(command.process.stderr, /the admin listener cannot listen on .*EADDRINUSE/);
+  await serves();
+  t.match(command.process.stdout, /"level":"error".*"upgrade: carrying on"/);
+
+  await command.configure(settings);
+  const pid = await upgraded(command, admin);
+  await gone(command.process.pid);
+  await serves();
+  process.kill(pid, 'SIGTERM');
+  await gone(pid);
+  t.notOk(existsSync(local.path));
+});
+
+t.test('the configuration may change at an upgrade: sockets go where they belong', async t => {
+  const backend = await startScriptedBackend(t, smtp({ hostName: 'one.example' }));
+  const other = await startScriptedBackend(t, smtp({ hostName: 'two.example' }));
+  const directory = await temporaryDirectory(t);
+  const admin: Address = { family: 'unix', path: join(directory, 'admin.sock') };
+  const gonePath: Address = { family: 'unix', path: join(directory, 'gone.sock') };
+  const [kept, removed, moved, fresh] = [
+    await freeAddress(),
+    await freeAddress(),
+    await freeAddress(),
+    await freeAddress(),
+  ];
+  const pools = [
+    { name: 'one', backends: [{ address: formatAddress(backend.address) }] },
+    { name: 'two', backends: [{ address: formatAddress(other.address) }] },
+  ];
+  const listener = (name: string, pool: string, address: Address) => ({
+    name,
+    pool,
+    listen: formatAddress(address),
+  });
+  const command = await startCommand(t, {
+    pools,
+    admin: { socket: admin.path },
+    listeners: [
+      listener('removed', 'one', removed),
+      listener('path', 'one', gonePath),
+      listener('moving', 'one', moved),
+      listener('kept', 'one', kept),
+    ],
+  });
+  ended(t, command);
+  // "moving" leaves its address to "kept2", which is "kept" by another name, and takes a new one.
+  await command.configure({
+    pools,
+    admin: { socket: admin.path },
+    listeners: [listener('moving', 'one', fresh), listener('kept2', 'two', kept)],
+  });
+  const pid = await upgraded(command, admin);
+  await gone(command.process.pid);
+  t.equal(await accepts(removed), false, 'nobody listens for a listener that is gone');
+  t.equal(await accepts(moved), false, 'nor where one was');
+  t.notOk(existsSync(gonePath.path));
+  for (const [address, greeting] of [
+    [fresh, /one\.example/],
+    [kept, /two\.example/],
+  ] as const) {
+    const client = await connectClient(t, address);
+    await client.expect(greeting);
+    await client.command('QUIT', 221);
+    client.end();
+  }
+  t.match(command.process.stdout, /"socket":"removed on .*no listener wants this inherited socket/);
+  t.comment(`memory of the successor: ${megabytes(usageOf(pid).rss)}`);
+  process.kill(pid, 'SIGTERM');
+  await gone(pid);
+});
+
+t.test('told to stop during an upgrade: nobody is left', async t => {
+  const backend = await startScriptedBackend(t, smtp());
+  const admin: Address = { family: 'unix', path: join(await temporaryDirectory(t), 'admin.sock') };
+  const settings = { ...mx([formatAddress(backend.address)]), admin: { socket: admin.path } };
+  const second = await startCommand(t, settings);
+  ended(t, second);
+  const client = await connectClient(t, second.address);
+  await client.expect(220);
+  const upgrading = post(admin, 'upgrade');
+  const [successor] = await eventually('a child', () => {
+    const text = readFileSync(`/proc/${second.process.pid}/task/${second.process.pid}/children`, 'latin1');
+    const children = text.trim().split(' ').filter(Boolean).map(Number);
+    return children.length > 0 && children;
+  });
+  const word = await post(admin, 'pools/mx/backends/b1/drain');
+  t.equal(word.status, 409, 'what is said now the successor would not know');
+  t.match(word.message, /an upgrade is under way/);
+  second.process.kill('SIGTERM');
+  t.match((await upgrading).message, /told to stop meanwhile/);
+  await client.command('QUIT', 221);
+  client.end();
+  await gone(second.process.pid);
+  await gone(successor as number);
+  t.equal(await accepts(second.address), false);
+});
