@@ -51,9 +51,29 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   const shard = await startShard(snapshot, options.shard);
   monitor.update(checkedBackends(config, places));
 
+  const publish = (): void => {
+    const before = new Map(
+      snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
+    );
+    snapshot = assemble(config, places, rows, stateOf);
+    for (const { name, backends } of snapshot.pools) {
+      for (const backend of backends) {
+        const was = before.get(backend.row);
+        if (was === undefined) continue;
+        // Checks that bring a backend up have seen it work: what sessions met before counts no more.
+        const proven = was.health === 'down' && monitor.of(name, backend.name).outcome === 'ok';
+        if (proven && backend.health === 'up') recordSuccess(board, backend.row);
+        if (!serving(was) && serving(backend)) recordReturn(board, backend.row, now());
+      }
+    }
+    shard.publish(snapshot.pools);
+  };
+
   const use = async (next: Config): Promise<void> => {
     const nextPlaces = await resolveBackends(next);
     rows.beginGeneration();
+    // What runs now keeps its rows: it may run on, if the next cannot be put into use.
+    assemble(config, places, rows, stateOf);
     const nextSnapshot = assemble(next, nextPlaces, rows, stateOf);
     await shard.update(nextSnapshot);
     config = next;
@@ -61,6 +81,8 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     snapshot = nextSnapshot;
     generation++;
     monitor.update(checkedBackends(config, places));
+    // What checks and the operator said while the sockets changed is not in that snapshot.
+    publish();
   };
 
   return {
@@ -79,20 +101,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
       turn = used.catch(() => {});
       return used;
     },
-    publish() {
-      const before = new Map(
-        snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
-      );
-      snapshot = assemble(config, places, rows, stateOf);
-      for (const backend of snapshot.pools.flatMap(pool => pool.backends)) {
-        const was = before.get(backend.row);
-        if (was === undefined) continue;
-        // Checks that bring a backend up have seen it work: what sessions met before counts no more.
-        if (was.health === 'down' && backend.health === 'up') recordSuccess(board, backend.row);
-        if (!serving(was) && serving(backend)) recordReturn(board, backend.row, now());
-      }
-      shard.publish(snapshot.pools);
-    },
+    publish,
   };
 }
 

@@ -7,7 +7,7 @@ export interface Rows {
   listener(name: string): number;
   pool(name: string): number;
   backend(pool: string, name: string): number;
-  /** Names that are not asked for between this call and the next may lose their rows when rows run out. */
+  /** Names that have not been asked for since the last call of this may lose their rows when rows run out. */
   beginGeneration(): void;
 }
 
@@ -35,7 +35,7 @@ function createTable(
     }
     let at = rows.size;
     if (at >= size) {
-      const free = [...rows].find(([, row]) => row.generation < generation - 1 && !busy(row.at));
+      const free = [...rows].find(([, row]) => row.generation < generation && !busy(row.at));
       if (free === undefined)
         throw new Error(`there can be at most ${size} ${what}, old ones with sessions included`);
       rows.delete(free[0]);
