@@ -5,78 +5,19 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { post, status } from '../support/admin-api.ts';
-import { COMMAND, type Command, megabytes, startCommand, usageOf } from '../support/command.ts';
+import { COMMAND, megabytes, startCommand, usageOf } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { mx } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
-import type { Owner } from '../support/owner.ts';
-import { smtpSource, startSmtpSink } from '../support/postfix-tools.ts';
+import { startSmtpSink } from '../support/postfix-tools.ts';
 import { accepts, run } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
+import { ended, gone, load, pids, upgraded } from './upgrading.ts';
 
 const UPGRADES = 20;
-
-/** The processes that have been the instance, the first one first. */
-function pids({ process }: Command): number[] {
-  const successors = [...process.stdout.matchAll(/"successor":(\d+)/g)].map(([, pid]) => Number(pid));
-  return [process.pid, ...successors];
-}
-
-/** Whether a process has ended; one that only waits to be reaped has. */
-function isGone(pid: number): boolean {
-  try {
-    return /^\d+ \(.*\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-  } catch {
-    return true;
-  }
-}
-
-const gone = (pid: number) => eventually(`process ${pid} to end`, () => isGone(pid));
-
-/** Nobody of a test may survive it: not the last process, nor one that should be gone. */
-function ended(owner: Owner, command: Command): void {
-  owner.teardown(async () => {
-    for (const pid of pids(command)) {
-      if (isGone(pid)) continue;
-      process.kill(pid, 'SIGKILL');
-      await gone(pid);
-    }
-  });
-}
-
-async function upgraded(command: Command, admin: Address): Promise<number> {
-  const before = pids(command).length;
-  const { status, message } = await post(admin, 'upgrade');
-  if (status !== 200) throw new Error(`upgrade answered ${status}: ${message}`);
-  // The log of the old process comes through a pipe of its own.
-  await eventually('the successor in the log', () => pids(command).length > before);
-  return pids(command).at(-1) as number;
-}
-
-/** Runs smtp-source again and again until told to stop, and gives the messages that it was told 250 for. */
-function load(owner: Owner, address: Address, flags: { sessions: number; keepConnections: boolean }) {
-  let over = false;
-  const failures: string[] = [];
-  const ending = (async () => {
-    let messages = 0;
-    while (!over && failures.length === 0) {
-      const exit = await smtpSource(owner, { address, messages: 400, length: 2_000, ...flags });
-      messages += exit.messages;
-      if (exit.exitCode !== 0) failures.push(exit.stderr);
-    }
-    return messages;
-  })();
-  return {
-    failures,
-    stop() {
-      over = true;
-      return ending;
-    },
-  };
-}
 
 t.test('twenty upgrades under load', { timeout: 110_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
   const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];
