@@ -5,7 +5,7 @@ import { causesModule } from './causes.ts';
 const FOLDER = new URL('./page/', import.meta.url);
 const FILES: readonly (readonly [path: string, file: string, type: string])[] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
-  ...['page', 'pools', 'listeners', 'phone'].map(
+  ...['base', 'page', 'pools', 'listeners', 'phone'].map(
     name => [`/${name}.css`, `${name}.css`, 'text/css; charset=utf-8'] as const,
   ),
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],

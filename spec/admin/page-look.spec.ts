@@ -5,14 +5,8 @@ import type { StatusDocument } from '../../lib/admin/status.ts';
 import { complaints, startChromium } from '../support/chromium.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
-import {
-  MADE_UP_TOKEN,
-  madeUpBackend,
-  madeUpCheck,
-  madeUpHistory,
-  madeUpStatus,
-  startMadeUpAdmin,
-} from './made-up.ts';
+import { madeUpBackend, madeUpCheck, madeUpHistory, madeUpStatus } from './made-up.ts';
+import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
 
 t.test('the status page', needs('chromium'), async t => {
   const browser = await startChromium(t);
@@ -88,6 +82,16 @@ t.test('the status page', needs('chromium'), async t => {
     await startMadeUpAdmin(t, () => ({ ...status, instance: 'back-again' }), first.port);
     await page.locator('#instance', { hasText: 'back-again' }).waitFor();
     await lost.waitFor({ state: 'hidden' });
+  });
+
+  t.test('an upgrade brings its own page', async t => {
+    let status = madeUpStatus();
+    const { page } = await open(t, (await startMadeUpAdmin(t, () => status)).url);
+    await page.evaluate('window.isOld = true');
+    status = { ...status, version: '0.2.0' };
+    await page.locator('#version', { hasText: '0.2.0' }).waitFor();
+    t.equal(await page.evaluate('window.isOld'), undefined, 'it was loaded anew');
+    t.ok((await page.locator('.verbs').count()) > 0, 'and the token is still there');
   });
 
   t.test('the last ten minutes are there at once', async t => {

@@ -3,7 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BrowserContextOptions } from 'playwright-core';
 import { complaints, startChromium } from '../support/chromium.ts';
-import { MADE_UP_TOKEN, madeUpHistory, madeUpStatus, secondLater, startMadeUpAdmin } from './made-up.ts';
+import { madeUpHistory, madeUpStatus, secondLater } from './made-up.ts';
+import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
 
 const [folder = '.'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
