@@ -52,6 +52,7 @@ smtplb balances ${listening} over the sinks. In another terminal, try:
   swaks --server ${listening} --to someone@example.net
   printf 'EHLO me\\r\\nQUIT\\r\\n' | nc ${listening.replace(/:(\d+)$/, ' $1')}
   curl http://${admin}/metrics
+  and open http://${admin}/ in a browser
 
 Each session is a line of JSON below. Ctrl-C stops.
 
