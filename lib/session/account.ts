@@ -14,6 +14,8 @@ export class SessionAccount {
   readonly #row: number;
   #beforeRelayFromClient = 0;
   #beforeRelayFromBackend = 0;
+  /** Bytes in all when `movedSinceLook` was last asked. */
+  #looked = 0;
 
   constructor(stats: ShardStats, row: number) {
     this.#stats = stats;
@@ -30,15 +32,22 @@ export class SessionAccount {
     if (recorded) this.facts = handshakeFacts(observer);
   }
 
-  /** Adds to the counters what has moved since the last call, and returns how many bytes that is. */
-  count(relay: Relay | null): number {
+  /** Adds to the counters what has moved since the last call. Anybody may ask, at any time. */
+  count(relay: Relay | null): void {
     const fromClient = this.#beforeRelayFromClient + (relay?.bytesFromFirst ?? 0);
     const fromBackend = this.#beforeRelayFromBackend + (relay?.bytesFromSecond ?? 0);
-    const moved = fromClient - this.bytesFromClient + fromBackend - this.bytesFromBackend;
     this.#stats.listeners.add(this.#row, 'bytesFromClients', fromClient - this.bytesFromClient);
     this.#stats.listeners.add(this.#row, 'bytesFromBackends', fromBackend - this.bytesFromBackend);
     this.bytesFromClient = fromClient;
     this.bytesFromBackend = fromBackend;
-    return moved;
+  }
+
+  /** Whether a byte has moved since the last look; only the search for idleness looks. */
+  movedSinceLook(relay: Relay | null): boolean {
+    this.count(relay);
+    const moved = this.bytesFromClient + this.bytesFromBackend;
+    const before = this.#looked;
+    this.#looked = moved;
+    return moved > before;
   }
 }

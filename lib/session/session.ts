@@ -182,13 +182,13 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
 
   /** The instance stops: who waits hears 421 now, everybody else may finish. */
   drain(): void {
-    if (this.#state === 'accepting' || this.#state === 'selecting') this.#refuse('shutdown');
+    if (this.#isIn('accepting', 'selecting')) this.#refuse('shutdown');
   }
 
   /** The instance has waited long enough, or the operator wants the backend for himself. */
   cut(cause: 'shutdown' | 'maintenance'): void {
-    const mayBeTold = this.#state === 'connecting' || this.#handshake?.atCommand === true;
-    if (mayBeTold) this.#refuse(cause);
+    const unserved = this.#isIn('accepting', 'selecting', 'connecting');
+    if (unserved || this.#handshake?.atCommand === true) this.#refuse(cause);
     else this.terminate(cause);
   }
 
@@ -207,14 +207,19 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#account.count(this.#relay);
     if (this.#relay === null) this.#client.destroy();
     else this.#relay.destroy();
-    stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
-    stats.sessionSeconds.observe(listener.row, this.#ageMs() / 1_000);
-    this.#context.record?.(this.#makeRecord(ending));
     if (this.#admitted !== null) admission.leave(this.#admitted);
     if (this.#hasDescriptors) descriptors.leave();
     if (this.#hasLingerDescriptor) descriptors.lingered();
     this.#leaveBackend();
+    stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
+    stats.sessionSeconds.observe(listener.row, this.#ageMs() / 1_000);
     this.#context.onClosed(this);
+    // Last: whatever becomes of the record, nothing is held any more.
+    this.guard(() => this.#context.record?.(this.#makeRecord(ending)));
+  }
+
+  #isIn(...states: readonly SessionState[]): boolean {
+    return states.includes(this.#state);
   }
 
   /** The one gate. */
@@ -278,7 +283,7 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
 
   #lookForIdleness(): void {
     const { listener, wheel } = this.#context;
-    this.#idleLooks = this.#account.count(this.#relay) > 0 ? 0 : this.#idleLooks + 1;
+    this.#idleLooks = this.#account.movedSinceLook(this.#relay) ? 0 : this.#idleLooks + 1;
     if (this.#idleLooks >= IDLE_LOOKS) this.terminate('idle-timeout');
     else wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
   }
