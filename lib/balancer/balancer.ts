@@ -15,7 +15,10 @@ import { leastConnections } from './least-connections.ts';
 import { roundRobin } from './round-robin.ts';
 import { sourceHash } from './source-hash.ts';
 
-/** A session in the queue. Offered a backend whose slot is taken for it, or told that none serves any more. */
+/**
+ * A session in the queue. Offered a backend whose slot is taken for it, or told that none serves any more. What it has
+ * tried does not change while it waits.
+ */
 export interface Waiter extends SelectRequest {
   onOffer(outcome: BackendSnapshot | 'none'): void;
 }
@@ -47,6 +50,8 @@ export class Balancer {
   #algorithm: Algorithm;
   readonly #options: BalancerOptions;
   readonly #queue = new Set<Waiter>();
+  /** Those of the queue who have tried nothing yet: while one of them waits, nothing is free for anybody. */
+  #untriedWaiting = 0;
 
   constructor(pool: PoolSnapshot, options: BalancerOptions) {
     this.#pool = pool;
@@ -70,9 +75,12 @@ export class Balancer {
     this.serveQueue();
   }
 
-  /** A backend with its slot taken, or why there is none. Nobody overtakes those who wait. */
+  /**
+   * A backend with its slot taken, or why there is none. Nobody overtakes those who wait, but for backends that those
+   * have tried in vain.
+   */
   select(request: SelectRequest): BackendSnapshot | NoBackend {
-    if (this.#queue.size > 0) return 'full';
+    if (this.#untriedWaiting > 0) return 'full';
     return this.#choose(request);
   }
 
@@ -80,12 +88,15 @@ export class Balancer {
   wait(waiter: Waiter): boolean {
     if (!take(this.#options.board.poolQueued, this.#pool.row, this.#pool.queue.size)) return false;
     this.#queue.add(waiter);
+    if (isUntried(waiter)) this.#untriedWaiting++;
     return true;
   }
 
   /** Leaves the queue; nothing happens where the waiter is not in it. */
   leave(waiter: Waiter): void {
-    if (this.#queue.delete(waiter)) giveBack(this.#options.board.poolQueued, this.#pool.row);
+    if (!this.#queue.delete(waiter)) return;
+    if (isUntried(waiter)) this.#untriedWaiting--;
+    giveBack(this.#options.board.poolQueued, this.#pool.row);
   }
 
   /** Gives a slot back and serves who waits for one. */
@@ -98,7 +109,10 @@ export class Balancer {
   serveQueue(): void {
     for (const waiter of this.#queue) {
       const outcome = this.#choose(waiter);
-      if (outcome === 'full') return;
+      if (outcome === 'full') {
+        if (isUntried(waiter)) return;
+        continue; // what is free is what this one has tried; the next may want it
+      }
       this.leave(waiter);
       waiter.onOffer(outcome);
     }
@@ -134,6 +148,10 @@ export class Balancer {
   #tell(backend: BackendSnapshot, event: Omit<BackendEvent, 'pool' | 'backend'>): void {
     this.#options.onBackendEvent({ pool: this.#pool.name, backend: backend.name, ...event });
   }
+}
+
+function isUntried({ triedRows }: SelectRequest): boolean {
+  return triedRows.length === 0;
 }
 
 function algorithmOf(pool: PoolSnapshot, view: BalancerView): Algorithm {

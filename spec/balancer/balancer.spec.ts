@@ -180,6 +180,22 @@ t.test('nobody overtakes, even where a slot is free that nobody was told of', as
   t.equal(first.offers.length, 1);
 });
 
+t.test('who waits because it has tried in vain what is free does not hold up the others', async t => {
+  const world = bench(pool([backend(0), backend(1, { maxConnections: 1 })], { balance: 'round-robin' }));
+  const { balancer } = world;
+  const held = [picked(world), picked(world)].find(({ row }) => row === 1) as BackendSnapshot;
+  const retrying = waiting({ triedRows: [0] });
+  balancer.wait(retrying);
+  t.equal(picked(world).row, 0, 'a newcomer is served');
+  const behind = waiting();
+  balancer.wait(behind);
+  balancer.serveQueue();
+  t.match(behind.offers, [{ name: 'b0' }], 'and so is one behind it');
+  t.equal(retrying.offers.length, 0);
+  balancer.release(held);
+  t.match(retrying.offers, [{ name: 'b1' }], 'what it waits for comes to it first');
+});
+
 t.test('the offer never comes within the call that joins the queue', async t => {
   const world = bench(pool([backend(0, { maxConnections: 1 })]));
   const early = waiting();
