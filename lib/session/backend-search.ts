@@ -103,8 +103,8 @@ export class BackendSearch implements Waiter, ConnectionHandler {
 
   /** The session is over, at whatever stage: part of its one exit. */
   close(): void {
+    this.#leaveQueue();
     this.#stop();
-    this.#context.balancer.leave(this);
     this.#releaseSlot();
   }
 
@@ -118,8 +118,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   }
 
   #offered(outcome: BackendSnapshot | 'none'): void {
-    this.queueMs += this.#sinceStage();
-    this.#context.stats.queueSeconds.observe(this.#context.balancer.pool.row, this.#sinceStage() / 1_000);
+    this.#leaveQueue();
     if (outcome === 'none') this.#lost();
     else this.#dial(outcome);
   }
@@ -161,6 +160,17 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     else this.#failed(reason === 'reset' ? 'reset-early' : 'closed-early');
   }
 
+  /** Served, told, timed out or gone: the time it waited counts all the same. */
+  #leaveQueue(): void {
+    if (this.#stage !== 'queued') return;
+    const { balancer, stats } = this.#context;
+    const waitedMs = this.#sinceStage();
+    this.queueMs += waitedMs;
+    stats.queueSeconds.observe(balancer.pool.row, waitedMs / 1_000);
+    balancer.leave(this);
+    this.#enter('idle');
+  }
+
   #dial(backend: BackendSnapshot): void {
     const { balancer, stats, transport, wheel } = this.#context;
     const lastFault = this.failedTries.at(-1)?.fault;
@@ -168,6 +178,8 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     this.backend = backend;
     this.backendName = backend.name;
     this.#pickedAtMs = wheel.now();
+    this.connectMs = 0;
+    this.greetingMs = 0;
     this.#enter('dialling');
     this.#owner.onSearching('connecting');
     this.#connection = transport.connect(backend.address, this);
@@ -247,8 +259,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   #timedOut(): void {
     switch (this.#stage) {
       case 'queued':
-        this.queueMs += this.#sinceStage();
-        this.#context.balancer.leave(this);
+        this.#leaveQueue();
         return this.#owner.onLost('queue-timeout');
       case 'dialling':
         return this.#failed('connect-timeout');

@@ -21,7 +21,7 @@ export interface SessionRecord {
   readonly queueMs: number;
   readonly connectMs: number;
   readonly greetingMs: number;
-  /** From the greeting to the relay; null where it was never reached. */
+  /** From the greeting to the relay, or to the end if that came first; null where no backend has greeted. */
   readonly handshakeMs: number | null;
   readonly durationMs: number;
   readonly bytesFromClient: number;
