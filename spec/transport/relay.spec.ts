@@ -102,6 +102,16 @@ for (const name of TRANSPORTS) {
     },
   );
 
+  t.test(`${name}: an end from before the relay counts as well`, async t => {
+    const { client, backend, left, ends, start } = await relayed(t);
+    client.connection.end();
+    await left.accepted.told.came('end');
+    start();
+    backend.connection.reset();
+    t.equal(await client.told.closed(), 'reset');
+    await eventuallyEqual('the end', () => ends.join(), 'ended');
+  });
+
   t.test(`${name}: who does not read makes the other wait, and nothing is lost`, async t => {
     const { client, backend, start } = await relayed(t);
     const relay = start();

@@ -68,6 +68,11 @@ export class NetConnection implements Connection {
     return !this.#socket.writableNeedDrain;
   }
 
+  /** The peer has closed its direction, and all it sent has been handed up. */
+  get readEnded(): boolean {
+    return this.#socket.readableEnded;
+  }
+
   write(bytes: Uint8Array): boolean {
     return this.#socket.writable ? this.#socket.write(bytes) : true;
   }

@@ -5,7 +5,7 @@ import type { Stalled } from './stalled.ts';
 /** One direction and its end: what this side sends goes to the other. */
 class RelaySide implements ConnectionHandler {
   bytes = 0;
-  ended = false;
+  ended: boolean;
   closed = false;
   other!: RelaySide;
   readonly connection: NetConnection;
@@ -13,6 +13,7 @@ class RelaySide implements ConnectionHandler {
 
   constructor(connection: NetConnection, relay: NetRelay) {
     this.connection = connection;
+    this.ended = connection.readEnded;
     this.#relay = relay;
   }
 
