@@ -9,7 +9,7 @@ export type OnAccept = (listener: string, connection: Connection) => void;
 export interface ListeningSockets {
   /**
    * Makes the bound addresses those of `listeners`. New ones are bound before old ones are closed; if one cannot be
-   * bound nothing changes, and it rejects with a sentence that names it.
+   * bound nothing changes, and it rejects with a sentence that names it. Rejects, too, once `close` was called.
    */
   update(listeners: readonly ListenerSnapshot[]): Promise<void>;
   /** Addresses by listener name, with the ports that were given where 0 was asked for. */
@@ -58,6 +58,10 @@ export function createListeningSockets(
   onAccept: OnAccept,
 ): ListeningSockets {
   let sockets = new Map<string, Socket>();
+  let closed = false;
+  const assertOpen = (): void => {
+    if (closed) throw new Error('the instance is stopping');
+  };
 
   const open = async (
     address: Address,
@@ -90,6 +94,7 @@ export function createListeningSockets(
       );
       const opened = new Map<string, Socket>();
       try {
+        assertOpen();
         const missing = wanted.filter(({ key }) => !sockets.has(key));
         const inherited = takeInherited(
           missing.map(({ address, listener }) => ({
@@ -99,6 +104,7 @@ export function createListeningSockets(
         );
         for (const [at, { key, address, listener }] of missing.entries()) {
           opened.set(key, await open(address, listener, inherited[at]));
+          assertOpen();
         }
       } catch (error) {
         // Whoever handed a socket down carries on with it.
@@ -134,6 +140,7 @@ export function createListeningSockets(
     },
 
     async close(handedOver) {
+      closed = true;
       const open = [...sockets.values()];
       sockets = new Map();
       await closeAll(open, handedOver);
