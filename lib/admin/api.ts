@@ -31,6 +31,7 @@ export async function answerApi(
   const refusal = refuseVerb(request, guard);
   if (refusal !== null) return failure(refusal.status, refusal.message);
   const body = await readBody(request);
+  if (body === null) return failure(413, `the body has more than ${BODY_OCTETS} octets`);
   if (typeof body === 'string') return failure(400, body);
   if (what === 'reload' && parts.length === 1) return outcome(await control.reload());
   if (what === 'upgrade' && parts.length === 1) return outcome(await control.upgrade());
@@ -84,16 +85,19 @@ function outcome({ ok, message }: Outcome): Answer {
 
 type Body = ReadonlyMap<string, unknown>;
 
-/** The members of a JSON object; none where there is no body. A sentence where it is anything else. */
-async function readBody(request: IncomingMessage): Promise<Body | string> {
+/**
+ * The members of a JSON object; none where there is no body. A sentence where it is anything else, null where it is too
+ * large: what is too much is read and forgotten, or the caller would find the connection reset and no answer.
+ */
+async function readBody(request: IncomingMessage): Promise<Body | string | null> {
   const chunks: Buffer[] = [];
   let octets = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {
     octets += chunk.length;
-    if (octets > BODY_OCTETS) return `the body has more than ${BODY_OCTETS} octets`;
-    chunks.push(chunk);
+    if (octets <= BODY_OCTETS) chunks.push(chunk);
   }
   if (octets === 0) return new Map();
+  if (octets > BODY_OCTETS) return null;
   try {
     const value: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
     if (typeof value === 'object' && value !== null && !Array.isArray(value))

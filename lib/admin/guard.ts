@@ -41,7 +41,7 @@ export function refuseVerb(request: IncomingMessage, options: GuardOptions): Ref
   if (options.token === null) {
     return { status: 403, message: 'verbs need admin.token in the configuration, or the admin socket' };
   }
-  const given = /^Bearer (.+)$/.exec(authorization ?? '')?.[1];
+  const given = /^Bearer (.+)$/i.exec(authorization ?? '')?.[1];
   if (given !== undefined && sameSecret(given, options.token)) return null;
   return {
     status: 401,

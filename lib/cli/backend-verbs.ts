@@ -42,6 +42,8 @@ export async function weightCommand(argv: readonly string[]): Promise<number> {
   if (path === undefined || given === undefined || more.length > 0) {
     return complain('POOL/BACKEND and a weight are needed', USAGE).status;
   }
+  if (given !== 'default' && !/^\d{1,3}$/.test(given))
+    return complain('the weight is a whole number from 1 to 256, or "default"', USAGE).status;
   return verb(values.admin, USAGE, `${path}/weight`, { weight: given === 'default' ? null : Number(given) });
 }
 
