@@ -50,14 +50,17 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const drain = async (handedOver: boolean): Promise<void> => {
     const { shard } = plane;
     const { drainTimeoutMs } = plane.config;
-    logger.info({ sessions: shard.sessions, drainTimeoutMs }, 'stopping: no new sessions');
     const deadline = setTimeout(() => {
       logger.warn({ sessions: shard.sessions }, 'drainTimeout is over: ending the sessions that are left');
       shard.cut();
     }, drainTimeoutMs);
     // The successor's doors are open by now; ours would answer for the wrong instance.
     if (handedOver) await admin()?.close(true);
-    await shard.drain(handedOver);
+    const { sessions } = shard;
+    const drained = shard.drain(handedOver);
+    // Not before the doors are closed: who reads it may rely on it.
+    logger.info({ sessions, drainTimeoutMs }, 'stopping: no new sessions');
+    await drained;
     clearTimeout(deadline);
     if (!handedOver) await admin()?.close();
     await options.onStop();
