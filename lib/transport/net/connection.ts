@@ -5,6 +5,9 @@ import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts'
 /** Told of handlers that throw: a fault of ours, which ends one session. */
 export type OnHandlerError = (error: unknown) => void;
 
+/** One end of a Unix socket that is bound to no path. */
+const NAMELESS: Address = { family: 'unix', path: '' };
+
 const NOTHING = new Uint8Array(0);
 
 const SILENT: ConnectionHandler = {
@@ -38,14 +41,20 @@ interface OwnedSocket extends Socket {
 /** One `net.Socket` behind the contract. */
 export class NetConnection implements Connection {
   handler: ConnectionHandler;
+  readonly remote: Address;
   readonly #socket: OwnedSocket;
   readonly #onHandlerError: OnHandlerError;
   #reason: CloseReason = 'ended';
   #established: boolean;
-  #remote: Address | undefined;
 
-  constructor(socket: Socket, handler: ConnectionHandler | undefined, onHandlerError: OnHandlerError) {
+  constructor(
+    socket: Socket,
+    remote: Address,
+    handler: ConnectionHandler | null,
+    onHandlerError: OnHandlerError,
+  ) {
     this.#socket = socket;
+    this.remote = remote;
     this.handler = handler ?? SILENT;
     this.#onHandlerError = onHandlerError;
     this.#established = !socket.connecting;
@@ -54,13 +63,8 @@ export class NetConnection implements Connection {
     socket.on('data', onData).on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose);
   }
 
-  get remote(): Address {
-    this.#remote ??= endpoint(this.#socket.remoteAddress, this.#socket.remotePort);
-    return this.#remote;
-  }
-
   get local(): Address {
-    return endpoint(this.#socket.localAddress, this.#socket.localPort);
+    return endpoint(this.#socket.localAddress, this.#socket.localPort) ?? NAMELESS;
   }
 
   /** False while the kernel and the socket's own buffer are full. */
@@ -159,9 +163,13 @@ export class NetConnection implements Connection {
   }
 }
 
-function endpoint(host: string | undefined, port: number | undefined): Address {
-  // A Unix socket's peer, and a peer that is gone already, have no address.
-  return (host === undefined ? undefined : ipAddress(host, port ?? 0)) ?? { family: 'unix', path: '' };
+/** The peer of an accepted socket; undefined where it is gone already, and nobody can say who it was. */
+export function peerOf(socket: Socket, onUnixSocket: boolean): Address | undefined {
+  return onUnixSocket ? NAMELESS : endpoint(socket.remoteAddress, socket.remotePort);
+}
+
+function endpoint(host: string | undefined, port: number | undefined): Address | undefined {
+  return host === undefined ? undefined : ipAddress(host, port ?? 0);
 }
 
 function onConnect(this: OwnedSocket): void {

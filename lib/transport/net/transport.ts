@@ -1,7 +1,7 @@
-import { connect, createServer, type Server } from 'node:net';
+import { connect, createServer, type NetConnectOpts, type OnReadOpts, type Server } from 'node:net';
 import type { Address } from '../../core/address.ts';
 import type { ConnectionHandler, Listening, ListenOptions, Transport } from '../contract.ts';
-import { NetConnection, type OnHandlerError } from './connection.ts';
+import { NetConnection, type OnHandlerError, peerOf } from './connection.ts';
 import { descriptorOf, listenOn, stopListening } from './listen.ts';
 import { NetRelay } from './relay.ts';
 import { createStalled } from './stalled.ts';
@@ -25,8 +25,9 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
     listen(address, options, onConnection) {
       const server = createServer(SOCKET_OPTIONS, socket => {
         // Reset before it was accepted: what it sent can still be read, but nobody can say who sent it.
-        if (address.family !== 'unix' && socket.remoteAddress === undefined) socket.destroy();
-        else onConnection(new NetConnection(socket, undefined, onHandlerError));
+        const remote = peerOf(socket, address.family === 'unix');
+        if (remote === undefined) socket.destroy();
+        else onConnection(new NetConnection(socket, remote, null, onHandlerError));
       });
       return started(server, address, options);
     },
@@ -41,8 +42,8 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
           return true;
         },
       };
-      const socket = connect({ ...SOCKET_OPTIONS, ...target(address), onread });
-      const connection = new NetConnection(socket, handler, onHandlerError);
+      const socket = connect(dialOptions(address, onread));
+      const connection = new NetConnection(socket, address, handler, onHandlerError);
       return connection;
     },
 
@@ -52,8 +53,12 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
   };
 }
 
-function target(address: Address): { host: string; port: number } | { path: string } {
-  return address.family === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
+/** Written out: spreading would cost microseconds for each session. */
+function dialOptions(address: Address, onread: OnReadOpts): NetConnectOpts & { highWaterMark: number } {
+  const { allowHalfOpen, noDelay, highWaterMark } = SOCKET_OPTIONS;
+  return address.family === 'unix'
+    ? { path: address.path, allowHalfOpen, noDelay, highWaterMark, onread }
+    : { host: address.host, port: address.port, allowHalfOpen, noDelay, highWaterMark, onread };
 }
 
 async function started(server: Server, address: Address, options: ListenOptions): Promise<Listening> {
