@@ -39,12 +39,13 @@ export class Handshake {
     // All of it is passed on before anything else happens: a relay must not start between two pieces.
     this.#begun = false;
     for (const bytes of greeting) this.fromBackend(bytes);
-    for (const bytes of early) this.fromClient(bytes);
+    let hasRoom = true;
+    for (const bytes of early) hasRoom = this.fromClient(bytes);
     this.#begun = true;
     if (this.#over) return;
     if (clientEnded) this.clientEnded();
     else if (this.observer.done) this.#finish();
-    else this.client.resume();
+    else if (hasRoom) this.client.resume();
   }
 
   /** It is the client's turn and no reply is under way: the one moment at which a word of our own may be put in. */
@@ -52,13 +53,16 @@ export class Handshake {
     return !this.#over && this.observer.phase === 'command';
   }
 
-  fromClient(bytes: Uint8Array): void {
-    if (this.#over) return;
+  /** Returns whether the backend has room for more. */
+  fromClient(bytes: Uint8Array): boolean {
+    if (this.#over) return false;
     this.observer.fromClient(bytes);
-    if (this.#refused()) return;
+    if (this.#refused()) return false;
     this.bytesFromClient += bytes.length;
-    if (!this.backend.write(bytes)) this.client.pause();
+    const hasRoom = this.backend.write(bytes);
+    if (!hasRoom) this.client.pause();
     this.#settle();
+    return hasRoom;
   }
 
   fromBackend(bytes: Uint8Array): void {

@@ -194,6 +194,7 @@ t.test('who waits because it has tried in vain what is free does not hold up the
   t.equal(retrying.offers.length, 0);
   balancer.release(held);
   t.match(retrying.offers, [{ name: 'b1' }], 'what it waits for comes to it first');
+  t.equal(picked(world).row, 0, 'and then nobody waits');
 });
 
 t.test('the offer never comes within the call that joins the queue', async t => {
