@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type Address, formatAddress, ipAddress, parseAddress } from '../../lib/core/address.ts';
@@ -69,6 +69,13 @@ for (const name of TRANSPORTS) {
       }
     },
   );
+
+  t.test(`${name}: a file that is no socket is not replaced by one`, async t => {
+    const path = join(await temporaryDirectory(t), 'mail.pem');
+    writeFileSync(path, 'precious');
+    await t.rejects(openWorld(t, name).listen({ family: 'unix', path }), { code: 'EEXIST' });
+    t.equal(readFileSync(path, 'latin1'), 'precious');
+  });
 
   t.test(`${name}: what dialling comes to is told once, after the call`, async t => {
     const world = openWorld(t, name);

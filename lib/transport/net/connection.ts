@@ -22,6 +22,7 @@ const SILENT: ConnectionHandler = {
 const DIALLING_REASONS: ReadonlyMap<string, CloseReason> = new Map([
   ['ECONNREFUSED', 'refused'],
   ['ENOENT', 'refused'], // a Unix socket that is not there
+  ['EAGAIN', 'refused'], // a Unix socket whose backlog is full
   ['ECONNRESET', 'reset'],
   ['EHOSTUNREACH', 'unreachable'],
   ['ENETUNREACH', 'unreachable'],

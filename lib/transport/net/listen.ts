@@ -1,4 +1,4 @@
-import { renameSync, rmSync } from 'node:fs';
+import { renameSync, rmSync, statSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Address, ipAddress } from '../../core/address.ts';
@@ -12,7 +12,8 @@ export interface ListenOnOptions {
 
 /**
  * Makes a Node server listen, and resolves with the address it is bound to. Rejects with the system's error. A Unix
- * socket that nobody answers on, left behind by a process that was killed, is replaced; one that is in use is not.
+ * socket that nobody answers on, left behind by a process that was killed, is replaced; one that is in use, or any other
+ * file, is not.
  */
 export async function listenOn(
   server: Server,
@@ -21,7 +22,7 @@ export async function listenOn(
 ): Promise<Address> {
   const { backlog, inherited } = options;
   if (inherited !== undefined) {
-    await listening(server, { fd: inherited });
+    await listening(server, { fd: inherited, ...(backlog && { backlog }) });
   } else if (address.family === 'unix') {
     await listenOnPath(server, address.path, backlog);
   } else {
@@ -62,6 +63,9 @@ export function stopListening(server: Server, address: Address, handedOver: bool
  * then the path may belong to a successor.
  */
 async function listenOnPath(server: Server, path: string, backlog: number | undefined): Promise<void> {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
+    throw Object.assign(new Error(`${path} is there already, and is no socket`), { code: 'EEXIST' });
+  }
   if (await answers(path)) {
     throw Object.assign(new Error(`another process listens on ${path}`), { code: 'EADDRINUSE' });
   }
@@ -77,7 +81,10 @@ function answers(path: string): Promise<boolean> {
       probe.destroy();
       resolve(true);
     });
-    probe.on('error', () => resolve(false));
+    // A full backlog (EAGAIN) or missing permission is an answer, too: somebody listens.
+    probe.on('error', ({ code }: NodeJS.ErrnoException) =>
+      resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
+    );
   });
 }
 
