@@ -108,6 +108,13 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     this.#releaseSlot();
   }
 
+  /** Another backend, though this one has not failed: the operator wants it for himself. */
+  moveOn(): void {
+    this.#stop();
+    this.#releaseSlot();
+    this.begin();
+  }
+
   /** The greeting, passed on by its first line, went on as no greeting does. */
   greetingFailed(): void {
     if (this.backend !== null) this.#context.balancer.failed(this.backend, 'bad-greeting', this.#pickedAtMs);

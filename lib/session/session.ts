@@ -192,6 +192,13 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     else this.terminate(cause);
   }
 
+  /** Its backend is wanted by the operator; returns whether that ends the session. Who has heard nothing moves on. */
+  evict(): boolean {
+    if (this.#state === 'connecting') this.#search?.moveOn();
+    else this.cut('maintenance');
+    return this.#ending !== null;
+  }
+
   servedBy(pool: string, backend: string): boolean {
     return this.#context.balancer.pool.name === pool && this.#search?.backend?.name === backend;
   }

@@ -47,7 +47,7 @@ export interface Shard {
   publish(pools: readonly PoolSnapshot[]): void;
   /** The sessions that are not over, the oldest first. */
   views(filter: (view: SessionView) => boolean, limit: number): SessionView[];
-  /** Ends the sessions that a backend serves. Returns how many. */
+  /** Ends the sessions that a backend serves, and sends those that only dial it elsewhere. Returns how many it ended. */
   endSessions(pool: string, backend: string): number;
   /** What a successor may inherit. */
   readonly inheritable: readonly InheritableSocket[];
@@ -181,8 +181,13 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     },
     endSessions(pool, backend) {
       const served = [...sessions].filter(session => session.servedBy(pool, backend));
-      for (const session of served) session.guard(() => session.cut('maintenance'));
-      return served.length;
+      let ended = 0;
+      for (const session of served) {
+        session.guard(() => {
+          if (session.evict()) ended++;
+        });
+      }
+      return ended;
     },
     get inheritable() {
       return sockets.inheritable;
