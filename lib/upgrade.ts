@@ -14,8 +14,14 @@ export type Successor =
   /** Why there is none; nothing has changed. */
   | { readonly ok: false; readonly why: string };
 
-/** Descriptors 0, 1 and 2 are standard input, output and error. */
-const FIRST_HANDED_DOWN = 3;
+/** Descriptors 0, 1 and 2 are standard input, output and error; over 3 the shell tells the successor's pid. */
+const FIRST_HANDED_DOWN = 4;
+
+/**
+ * A shell starts the successor in the background and leaves, so that it is init's child and not ours. A systemd that
+ * is told MAINPID waits only for its own children: at a stop it would end any other at once, and its sessions with it.
+ */
+const DETACH = '"$0" "$@" 3>&- & echo $! >&3';
 
 /**
  * Starts this program anew, from its file as it is now, with the same arguments and with our listening sockets, and
@@ -42,10 +48,14 @@ export function startSuccessor({ sockets, operator, timeoutMs }: SuccessorOption
   // The watchdog that systemd wants to hear is whoever is the main process; it will be the successor.
   const { WATCHDOG_PID: _, ...env } = process.env;
   try {
-    const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-      stdio: ['ignore', 'inherit', 'inherit', ...descriptors, 'ipc'],
-      env: { ...env, [HANDED_DOWN]: JSON.stringify(handedDown) },
-    });
+    const child = spawn(
+      '/bin/sh',
+      ['-c', DETACH, process.execPath, ...process.execArgv, ...process.argv.slice(1)],
+      {
+        stdio: ['ignore', 'inherit', 'inherit', 'pipe', ...descriptors, 'ipc'],
+        env: { ...env, [HANDED_DOWN]: JSON.stringify(handedDown) },
+      },
+    );
     return outcome(child, timeoutMs);
   } catch (error) {
     // Some errors of the system are thrown, others come as an event.
@@ -53,32 +63,33 @@ export function startSuccessor({ sockets, operator, timeoutMs }: SuccessorOption
   }
 }
 
+/** Whoever it is, it is at the other end of the channel: that says when it is ready, or gone. */
 function outcome(child: ChildProcess, timeoutMs: number): Promise<Successor> {
+  let pid = 0;
+  child.stdio[3]?.on('data', (text: Buffer) => {
+    pid = Number(text);
+  });
   return new Promise(resolve => {
     const settle = (found: Successor): void => {
       clearTimeout(deadline);
       child.removeAllListeners();
       child.on('error', () => {});
-      // A successor that lives must not keep us, nor we it.
+      child.stdio[3]?.destroy();
       if (child.connected) child.disconnect();
       child.unref();
       resolve(found);
     };
     const deadline = setTimeout(() => {
-      child.kill('SIGKILL');
+      if (pid > 0) process.kill(pid, 'SIGKILL');
       settle({
         ok: false,
         why: `the new process was not ready within ${timeoutMs / 1_000} s and has been ended`,
       });
     }, timeoutMs);
-    child.on('message', () => settle({ ok: true, pid: child.pid as number }));
+    child.on('message', () => settle({ ok: true, pid }));
     child.on('error', error => settle(notStarted(error)));
-    child.on('exit', (code, signal) => {
-      const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
-      settle({
-        ok: false,
-        why: `the new process ended before it was ready (${how}); what it printed says why`,
-      });
+    child.on('disconnect', () => {
+      settle({ ok: false, why: 'the new process ended before it was ready; what it printed says why' });
     });
   });
 }
