@@ -1,6 +1,7 @@
 import type { OperatorState } from './admin/operator-state.ts';
 import { assemble, type BackendPlaces, checkedBackends, resolveBackends, type StateOf } from './assemble.ts';
 import type { Config } from './config/config.ts';
+import { formatAddress } from './core/address.ts';
 import type { Board } from './core/board.ts';
 import type { MonotonicMs } from './core/clock.ts';
 import type { Monitor } from './health/monitor.ts';
@@ -76,6 +77,8 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     assemble(config, places, rows, stateOf);
     const nextSnapshot = assemble(next, nextPlaces, rows, stateOf);
     await shard.update(nextSnapshot);
+    // What sessions met at a backend's old address says nothing of the new one.
+    for (const row of movedRows(snapshot, nextSnapshot)) recordSuccess(board, row);
     config = next;
     places = nextPlaces;
     snapshot = nextSnapshot;
@@ -103,6 +106,14 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     },
     publish,
   };
+}
+
+function movedRows(before: ShardSnapshot, after: ShardSnapshot): number[] {
+  const backends = ({ pools }: ShardSnapshot) => pools.flatMap(pool => pool.backends);
+  const was = new Map(backends(before).map(({ row, address }) => [row, formatAddress(address)]));
+  return backends(after)
+    .filter(({ row, address }) => was.has(row) && was.get(row) !== formatAddress(address))
+    .map(({ row }) => row);
 }
 
 function serving({ admin, health }: BackendSnapshot): boolean {
