@@ -5,7 +5,7 @@ import { formatAddress } from './core/address.ts';
 import type { Board } from './core/board.ts';
 import type { MonotonicMs } from './core/clock.ts';
 import type { Monitor } from './health/monitor.ts';
-import { recordSuccess } from './pool/passive-health.ts';
+import { recordSuccess, standing } from './pool/passive-health.ts';
 import { recordReturn } from './pool/slow-start.ts';
 import type { BackendSnapshot } from './pool/snapshot.ts';
 import type { Rows } from './rows.ts';
@@ -32,6 +32,11 @@ export interface ControlPlane {
   use(config: Config): Promise<void>;
   /** Health, admin states or weights have changed: tells the shards. */
   publish(): void;
+  /**
+   * A check has seen a backend greet. If sessions had failed there and its pause is over, it is trusted again: a backup,
+   * or a quiet night, would leave it under suspicion until a session tried it.
+   */
+  greeted(pool: string, backend: string): void;
 }
 
 /** Starts the data plane with its first configuration; rejects as `use` does. */
@@ -105,6 +110,14 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
       return used;
     },
     publish,
+    greeted(pool, backend) {
+      const row = snapshot.pools
+        .find(({ name }) => name === pool)
+        ?.backends.find(({ name }) => name === backend)?.row;
+      if (row === undefined || standing(board, row, now()) !== 'due') return;
+      recordSuccess(board, row);
+      recordReturn(board, row, now());
+    },
   };
 }
 

@@ -70,7 +70,11 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       logger[health === 'up' ? 'info' : 'warn']({ pool, backend, outcome, detail }, `backend is ${health}`);
       plane.publish();
     },
-    onResult: (pool, backend, result) => logger.debug({ pool, backend, ...result }, 'check'),
+    onResult(pool, backend, result) {
+      logger.debug({ pool, backend, ...result }, 'check');
+      const type = plane.config.pools.find(({ name }) => name === pool)?.check.type;
+      if (result.outcome === 'ok' && type === 'smtp') plane.greeted(pool, backend);
+    },
   });
   const plane = await startControlPlane(config, {
     board,
@@ -109,12 +113,14 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       await monitor.stop();
     },
   });
+  const reloads = { ok: 0, failed: 0 };
   let lastReload: { at: string; ok: boolean; message: string } | null = null;
   const reloadOnce = async (): Promise<Outcome> => {
     notifier.tell('RELOADING=1', `MONOTONIC_USEC=${Math.round(monotonicMs() * 1_000)}`);
     const outcome = await reload(plane, config, options.read ?? null);
     notifier.tell('READY=1');
     lastReload = { at: new Date().toISOString(), ...outcome };
+    reloads[outcome.ok ? 'ok' : 'failed']++;
     if (outcome.ok) logger.level = plane.config.log.level;
     logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
     return outcome;
@@ -150,6 +156,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     shards: [stats],
     snapshot: () => plane.snapshot,
     generation: () => plane.generation,
+    reloads: () => reloads,
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
     checks: monitor,

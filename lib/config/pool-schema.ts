@@ -33,7 +33,10 @@ const maxConnections = either(
 const backend = section(
   {
     name: optionalKey(name(), 'its address', 'What this backend is called in logs, metrics and commands.'),
-    address: requiredKey(backendAddress(), 'Where it is; host names are resolved at start.'),
+    address: requiredKey(
+      backendAddress(),
+      'Where it is; host names are resolved at start and at each reload.',
+    ),
     weight: key(integer(1, 256), 1, 'Its share, relative to the others in the pool.'),
     maxConnections: optionalKey(
       maxConnections,

@@ -78,7 +78,7 @@ export const configSchema = section(
     instance: optionalKey(
       name(),
       'the host name',
-      'What this instance is called in logs, metrics and the cluster.',
+      'What this instance is called in logs, on the status page and in the cluster.',
     ),
     hostName: optionalKey(heloName(), 'the host name', 'The name spoken in 421 and 554 replies and in EHLO.'),
     log: key(

@@ -19,6 +19,7 @@ export interface MetricsSources {
   readonly snapshot: () => ShardSnapshot;
   /** How often a configuration has been put into use. */
   readonly generation: () => number;
+  readonly reloads: () => { readonly ok: number; readonly failed: number };
   readonly droppedLogLines: () => number;
   readonly nowMs: () => number;
   readonly checks: CheckSource;
@@ -44,7 +45,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
 
 function instance(
   registry: Registry,
-  { version, generation, droppedLogLines, shards }: MetricsSources,
+  { version, generation, reloads, droppedLogLines, shards }: MetricsSources,
 ): void {
   const one = (name: string, help: string, read: () => number) =>
     scrapedGauge(registry, { name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
@@ -54,6 +55,11 @@ function instance(
     () => [{ labels: { version, node: process.version }, value: 1 }],
   );
   one('smtplb_config_generation', 'How often a configuration has been put into use.', generation);
+  scrapedCounter(
+    registry,
+    { name: 'smtplb_reloads_total', help: 'Reloads, by result.', labels: ['result'] },
+    () => Object.entries(reloads()).map(([result, value]) => ({ labels: { result }, value })),
+  );
   scrapedCounter(
     registry,
     {

@@ -101,6 +101,39 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(
+    `${transport}: a backend that sessions left is trusted again by a check, without a session`,
+    async t => {
+      const [good, slow] = [
+        await startScriptedBackend(t, smtp()),
+        await startScriptedBackend(t, [smtp(), closeAtOnce, smtp()]),
+      ];
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(good.address), formatAddress(slow.address)], {
+          balance: 'round-robin',
+          check: { ...CHECK, interval: '200ms', fall: 9 },
+          passiveHealth: { failures: 1, pause: '300ms' },
+        }),
+      );
+      await eventually(
+        'the first checks',
+        async () => (await instance.metrics()).sum('smtplb_checks_total') === 2,
+      );
+      for (let at = 1; at <= 2; at++) t.equal(await served(t, instance, at), 'b1');
+      const ejected = async () =>
+        (await instance.metrics()).value('smtplb_backend_ejected', { backend: 'b2' });
+      t.equal(await ejected(), 1);
+      await eventuallyEqual('trusted again', ejected, 0);
+      t.equal(
+        (await instance.metrics()).sum('smtplb_picks_total', { backend: 'b2' }),
+        1,
+        'no session tried it',
+      );
+    },
+  );
+
+  t.test(
     `${transport}: a backend that flaps is neither up nor down faster than rise and fall allow`,
     async t => {
       // Well, ill, well, ill ...: two in a row never come together.

@@ -51,6 +51,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     shards: stats,
     snapshot: () => snapshot,
     generation: () => 4,
+    reloads: () => ({ ok: 3, failed: 1 }),
     droppedLogLines: () => 5,
     nowMs: () => 1_000,
     checks: checkSource(poolName, backends[0] ?? ''),
