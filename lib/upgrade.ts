@@ -86,7 +86,8 @@ function outcome(child: ChildProcess, timeoutMs: number): Promise<Successor> {
         why: `the new process was not ready within ${timeoutMs / 1_000} s and has been ended`,
       });
     }, timeoutMs);
-    child.on('message', () => settle({ ok: true, pid }));
+    // Its own word for its pid: what the shell said of it may still be on its way.
+    child.on('message', own => settle({ ok: true, pid: Number(own) }));
     child.on('error', error => settle(notStarted(error)));
     child.on('disconnect', () => {
       settle({ ok: false, why: 'the new process ended before it was ready; what it printed says why' });
@@ -102,5 +103,5 @@ function notStarted(error: unknown): Successor {
 /** Tells a predecessor, if there is one, that this process has taken over. */
 export function tellPredecessor(): void {
   if (process.send === undefined) return;
-  process.send('ready', () => process.disconnect?.());
+  process.send(process.pid, () => process.disconnect?.());
 }
