@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, statSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
@@ -69,7 +70,7 @@ async function listenOnPath(server: Server, path: string, backlog: number | unde
   if (await answers(path)) {
     throw Object.assign(new Error(`another process listens on ${path}`), { code: 'EADDRINUSE' });
   }
-  const name = join(dirname(path), `.smtplb-${process.pid}`);
+  const name = join(dirname(path), `.smtplb-${randomBytes(6).toString('hex')}`);
   await listening(server, { path: name, ...(backlog && { backlog }) });
   renameSync(name, path);
 }
