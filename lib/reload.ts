@@ -5,6 +5,9 @@ import { formatFault } from './config/faults.ts';
 import type { Loaded } from './config/load.ts';
 import { unsupported } from './config/unsupported.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { monotonicMs } from './core/clock.ts';
+import type { Logger } from './core/log.ts';
+import type { Notifier } from './notify.ts';
 
 /** Reads the configuration anew; null where there is nothing to read, as with `run --listen`. */
 export type ReadConfig = (() => Promise<Loaded>) | null;
@@ -25,7 +28,7 @@ const AT_START_ONLY: readonly (readonly [string, (config: Config) => unknown])[]
  * with a fault changes nothing: the outcome says what is wrong with it. `started` is the configuration that this process
  * was started with.
  */
-export async function reload(plane: ControlPlane, started: Config, read: ReadConfig): Promise<Outcome> {
+async function reload(plane: ControlPlane, started: Config, read: ReadConfig): Promise<Outcome> {
   if (read === null) {
     return refused('there is no file to reload: this instance was started with --listen and --backend');
   }
@@ -60,4 +63,51 @@ function postponed(started: Config, before: Config, after: Config): string {
   });
   keys.push(...backlogs.map(({ name }) => `backlog of listener ${name}`));
   return keys.length === 0 ? '' : `; these wait for a restart: ${keys.join(', ')}`;
+}
+
+/** The reloads of an instance: one at a time, each remembered and told. */
+export interface Reloader {
+  reload(): Promise<Outcome>;
+  /** What the last one came to; null before the first. */
+  readonly last: (Outcome & { readonly at: string }) | null;
+  readonly counts: { readonly ok: number; readonly failed: number };
+}
+
+export interface ReloaderOptions {
+  readonly plane: ControlPlane;
+  /** The configuration that the instance was started with. */
+  readonly started: Config;
+  readonly read: ReadConfig;
+  readonly notifier: Notifier;
+  readonly logger: Logger;
+}
+
+export function createReloader({ plane, started, read, notifier, logger }: ReloaderOptions): Reloader {
+  const counts = { ok: 0, failed: 0 };
+  let last: Reloader['last'] = null;
+  let turn: Promise<unknown> = Promise.resolve();
+
+  const reloadNow = async (): Promise<Outcome> => {
+    notifier.tell('RELOADING=1', `MONOTONIC_USEC=${Math.round(monotonicMs() * 1_000)}`);
+    const outcome = await reload(plane, started, read);
+    notifier.tell('READY=1');
+    last = { at: new Date().toISOString(), ...outcome };
+    counts[outcome.ok ? 'ok' : 'failed']++;
+    if (outcome.ok) logger.level = plane.config.log.level;
+    logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
+    return outcome;
+  };
+
+  return {
+    // One at a time: the one that was asked for last must be the one that read last.
+    reload() {
+      const reloaded = turn.then(reloadNow);
+      turn = reloaded.catch(() => {});
+      return reloaded;
+    },
+    get last() {
+      return last;
+    },
+    counts,
+  };
 }

@@ -17,7 +17,7 @@ import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { createNotifier } from './notify.ts';
 import { createControl } from './operate.ts';
-import { type ReadConfig, reload } from './reload.ts';
+import { createReloader, type ReadConfig } from './reload.ts';
 import { createRows } from './rows.ts';
 import { logSession } from './shard/access-log.ts';
 import type { Shard } from './shard/shard.ts';
@@ -113,31 +113,13 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       await monitor.stop();
     },
   });
-  const reloads = { ok: 0, failed: 0 };
-  let lastReload: { at: string; ok: boolean; message: string } | null = null;
-  const reloadOnce = async (): Promise<Outcome> => {
-    notifier.tell('RELOADING=1', `MONOTONIC_USEC=${Math.round(monotonicMs() * 1_000)}`);
-    const outcome = await reload(plane, config, options.read ?? null);
-    notifier.tell('READY=1');
-    lastReload = { at: new Date().toISOString(), ...outcome };
-    reloads[outcome.ok ? 'ok' : 'failed']++;
-    if (outcome.ok) logger.level = plane.config.log.level;
-    logger[outcome.ok ? 'info' : 'error']({ generation: plane.generation }, `reload: ${outcome.message}`);
-    return outcome;
-  };
-  // One at a time: the one that was asked for last must be the one that read last.
-  let reloading: Promise<unknown> = Promise.resolve();
-  const reloadNow = (): Promise<Outcome> => {
-    const reloaded = reloading.then(reloadOnce);
-    reloading = reloaded.catch(() => {});
-    return reloaded;
-  };
+  const reloader = createReloader({ plane, started: config, read: options.read ?? null, notifier, logger });
   const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
   const control = createControl({
     plane,
     operator,
     logger,
-    reload: reloadNow,
+    reload: reloader.reload,
     upgrade: lifecycle.upgrade,
     upgrading: () => lifecycle.upgrading,
     status: () => ({
@@ -146,7 +128,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       startedAt,
       now: new Date().toISOString(),
       state: lifecycle.stopping ?? 'running',
-      lastReload,
+      lastReload: reloader.last,
       ...readStatus(sources),
     }),
   });
@@ -156,7 +138,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     shards: [stats],
     snapshot: () => plane.snapshot,
     generation: () => plane.generation,
-    reloads: () => reloads,
+    reloads: () => reloader.counts,
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
     checks: monitor,
@@ -187,7 +169,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     },
     admin: admin.address,
     logger,
-    reload: reloadNow,
+    reload: reloader.reload,
     stop: lifecycle.stop,
     stopped: lifecycle.stopped,
   };
