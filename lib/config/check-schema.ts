@@ -39,7 +39,7 @@ const mail = section(
 );
 
 const WORDS =
-  'a mapping with type, interval, timeout, rise, fall, helo, address, port, proxyHeader, starttls and mail';
+  'a mapping with type, interval, timeout, rise, fall, helo, address, port, proxyHeader, starttls, instances and mail';
 
 const check = section(
   {
@@ -72,6 +72,11 @@ const check = section(
       starttls,
       'no TLS',
       'Whether a check goes on over TLS, with what certificate; only for type smtp.',
+    ),
+    instances: optionalKey(
+      integer(1, 64),
+      'all of them',
+      'How many instances of the cluster check each backend; the others take over what those find.',
     ),
     mail: optionalKey(
       mail,

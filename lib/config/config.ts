@@ -3,7 +3,7 @@
  * networks, milliseconds) and read-only. It is plain data, so that two of them can be compared on reload.
  * Only the composition root and reload know the whole; every other module takes its own options.
  */
-import type { Address, HostPort } from '../core/address.ts';
+import type { Address, HostPort, IpAddress } from '../core/address.ts';
 
 /** An endpoint given by host name; it is resolved when the program starts, not when the file is read. */
 export interface NamedAddress {
@@ -30,17 +30,63 @@ export interface Rate {
   readonly perMs: number;
 }
 
+/** TLS towards Redis. */
+export interface RedisTlsConfig {
+  /** Paths of PEM files. */
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+  readonly verify: boolean;
+  readonly serverName: string | undefined;
+}
+
+interface RedisCommon {
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  /** Undefined: no TLS, or as the URL says. */
+  readonly tls: RedisTlsConfig | undefined;
+}
+
 /** How to reach Redis; undefined in `Config` where the cluster is this instance alone. */
-export type RedisConfig =
-  | { readonly kind: 'url'; readonly url: string }
-  | { readonly kind: 'sentinel'; readonly sentinels: readonly HostPort[]; readonly master: string }
-  | { readonly kind: 'cluster'; readonly nodes: readonly HostPort[] };
+export type RedisConfig = RedisCommon &
+  (
+    | { readonly kind: 'url'; readonly url: string }
+    | {
+        readonly kind: 'sentinel';
+        readonly sentinels: readonly HostPort[];
+        readonly master: string;
+        readonly sentinelUsername: string | undefined;
+        readonly sentinelPassword: string | undefined;
+        readonly database: number;
+      }
+    | { readonly kind: 'cluster'; readonly nodes: readonly HostPort[] }
+  );
+
+export type TlsVersion = '1.2' | '1.3';
 
 export interface Certificate {
   /** Path of the PEM file with the certificate and its chain. */
   readonly cert: string;
   /** Path of the PEM file with the private key. */
   readonly key: string;
+}
+
+export interface ListenerTlsConfig {
+  readonly mode: 'passthrough' | 'starttls' | 'implicit';
+  readonly required: boolean;
+  /** At least one unless `mode` is passthrough, where there is none. */
+  readonly certificates: readonly Certificate[];
+  readonly minVersion: TlsVersion;
+  /** An OpenSSL cipher list; undefined: Mozilla's intermediate profile. */
+  readonly ciphers: string | undefined;
+  /** Undefined: clients are not asked. `ca` is the path of a PEM file. */
+  readonly clientCertificates: { readonly ca: string; readonly required: boolean } | undefined;
+  /** Only with mode passthrough. */
+  readonly routeBy: 'server-name' | undefined;
+  /** Names are lower case, perhaps with a star for the first label; pools exist. */
+  readonly routes: readonly { readonly names: readonly string[]; readonly pool: string }[];
+  /** With `routeBy`: EHLO keywords before STARTTLS. */
+  readonly capabilities: readonly string[];
 }
 
 export interface ListenerConfig {
@@ -63,14 +109,11 @@ export interface ListenerConfig {
       readonly rate: Rate | undefined;
       /** Bits of an IPv6 address that make one client. */
       readonly ipv6Prefix: number;
+      /** Whose sessions count. */
+      readonly scope: 'instance' | 'cluster';
     };
   };
-  readonly tls: {
-    readonly mode: 'passthrough' | 'starttls' | 'implicit';
-    readonly required: boolean;
-    /** At least one unless `mode` is passthrough, where there is none. */
-    readonly certificates: readonly Certificate[];
-  };
+  readonly tls: ListenerTlsConfig;
   readonly timeouts: {
     readonly proxyHeaderMs: number;
     readonly handshakeMs: number;
@@ -125,14 +168,44 @@ export interface CheckConfig {
     | undefined;
   /** Undefined: checks begin no transaction. Always so unless `type` is smtp. */
   readonly mail: { readonly from: string; readonly to: string } | undefined;
+  /** Instances of the cluster that check; undefined: all. */
+  readonly instances: number | undefined;
+}
+
+export interface StickyConfig {
+  readonly by: 'client-address' | 'client-network' | 'server-name' | 'hello-name';
+  readonly ttlMs: number;
+  /** How long a session waits for the cluster's answer. */
+  readonly timeoutMs: number;
+  readonly ipv4Prefix: number;
+  readonly ipv6Prefix: number;
+}
+
+export interface PoolTlsConfig {
+  readonly mode: 'none' | 'may' | 'starttls' | 'implicit';
+  readonly verify: boolean;
+  /** Path of a PEM file; undefined: the authorities Node knows. */
+  readonly ca: string | undefined;
+  /** Undefined: the backend's name, or its address. */
+  readonly serverName: string | undefined;
+  /** SHA-256 of the certificates trusted, 64 lower-case hexadecimal digits each; empty: decided by `verify`. */
+  readonly fingerprints: readonly string[];
+  readonly certificate: Certificate | undefined;
+  readonly minVersion: TlsVersion;
 }
 
 export interface PoolConfig {
   /** Unique among pools. */
   readonly name: string;
   readonly balance: Balance;
-  readonly sticky: { readonly by: 'client-address'; readonly ttlMs: number } | undefined;
+  readonly sticky: StickyConfig | undefined;
   readonly identity: Identity;
+  /** With identity xclient: whether a backend that does not offer it is left for another. */
+  readonly xclient: { readonly required: boolean };
+  /** Addresses (port 0) to connect from, in turn; empty leaves it to the kernel. */
+  readonly source: readonly IpAddress[];
+  /** Connections to each backend that are kept ready. */
+  readonly warm: number;
   readonly connect: {
     readonly timeoutMs: number;
     readonly greetingTimeoutMs: number;
@@ -152,7 +225,7 @@ export interface PoolConfig {
   };
   /** 0: a backend that returns gets its full share at once. */
   readonly slowStartMs: number;
-  readonly tls: { readonly mode: 'none' | 'starttls' | 'implicit'; readonly verify: boolean };
+  readonly tls: PoolTlsConfig;
   /** At least one. */
   readonly backends: readonly BackendConfig[];
 }

@@ -1,20 +1,8 @@
 /** What a listener may say in the file. */
-import { z } from 'zod';
 import { MAX_LISTEN_ADDRESSES, MAX_NETWORKS } from '../core/limits.ts';
-import {
-  choice,
-  either,
-  expecting,
-  flag,
-  integer,
-  key,
-  list,
-  optionalKey,
-  refuse,
-  requiredKey,
-  section,
-} from './pieces.ts';
-import { duration, filePath, listenAddress, name, network, rate } from './units.ts';
+import { listenerTlsSchema } from './listener-tls-schema.ts';
+import { choice, either, integer, key, list, optionalKey, requiredKey, section } from './pieces.ts';
+import { duration, listenAddress, name, network, rate } from './units.ts';
 
 const networks = (min: number) => list(network(), 'networks', min, MAX_NETWORKS);
 
@@ -28,6 +16,11 @@ const perClient = section(
     connections: optionalKey(integer(1, 1_000_000), 'no limit', 'Connections one client may have open here.'),
     rate: optionalKey(rate(), 'no limit', 'Connections one client may make in a span of time.'),
     ipv6Prefix: key(integer(1, 128), 64, 'How many bits of an IPv6 address make one client.'),
+    scope: key(
+      choice('instance', 'cluster'),
+      'instance',
+      'Whose sessions are counted; over the cluster the limits hold roughly, see docs/cluster.md.',
+    ),
   },
   'a mapping of limits per client',
 );
@@ -38,61 +31,6 @@ const limits = section(
     perClient: key(perClient, {}, 'Limits on each client, known by its address.'),
   },
   'a mapping of limits',
-);
-
-const certificate = section(
-  {
-    cert: requiredKey(filePath(), 'PEM file with the certificate and its chain.'),
-    key: requiredKey(filePath(), 'PEM file with the private key.'),
-  },
-  'a mapping with cert and key',
-);
-
-const tls = section(
-  {
-    mode: key(
-      choice('passthrough', 'starttls', 'implicit'),
-      'passthrough',
-      'Who speaks TLS with the client: passthrough leaves it to the backend, starttls (RFC 3207) and implicit (RFC 8314) terminate it here.',
-    ),
-    required: key(flag(), false, 'Whether mail commands are refused before STARTTLS.'),
-    certificates: key(
-      list(certificate, 'certificates', 0, 256),
-      [],
-      'What clients are shown, chosen by the name they ask for; the first one where none fits.',
-    ),
-  },
-  'a mapping with mode, required and certificates',
-);
-
-const checkedTls = expecting(
-  tls.check(
-    z.superRefine((value, context) => {
-      if (value.mode === 'passthrough') {
-        if (value.required) {
-          refuse(
-            context,
-            ['required'],
-            'required has no effect with mode passthrough, expected mode starttls or implicit',
-          );
-        }
-        if (value.certificates.length > 0) {
-          refuse(
-            context,
-            ['certificates'],
-            'certificates have no effect with mode passthrough, expected mode starttls or implicit',
-          );
-        }
-      } else if (value.certificates.length === 0) {
-        refuse(
-          context,
-          ['certificates'],
-          `missing, expected at least one certificate for mode ${value.mode}`,
-        );
-      }
-    }),
-  ),
-  'a mapping with mode, required and certificates',
 );
 
 const timeouts = section(
@@ -151,7 +89,7 @@ export const listenerSchema = section(
       'Who may connect.',
     ),
     limits: key(limits, {}, 'How many sessions it takes, in all and from one client.'),
-    tls: key(checkedTls, {}, 'TLS towards clients.'),
+    tls: key(listenerTlsSchema, {}, 'TLS towards clients.'),
     timeouts: key(timeouts, {}, 'How long clients may take.'),
   },
   'a mapping with listen and pool',

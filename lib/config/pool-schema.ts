@@ -15,7 +15,8 @@ import {
   requiredKey,
   section,
 } from './pieces.ts';
-import { backendAddress, duration, name } from './units.ts';
+import { poolTlsSchema } from './pool-tls-schema.ts';
+import { backendAddress, duration, ipAddressText, name } from './units.ts';
 
 const connectionCount = () => integer(1, 1_000_000);
 
@@ -106,34 +107,7 @@ const checkedPassiveHealth = expecting(
   'a mapping with failures, pause and maxPause',
 );
 
-const tls = section(
-  {
-    mode: key(
-      choice('none', 'starttls', 'implicit'),
-      'none',
-      'How TLS with the backends begins, where smtplb speaks it.',
-    ),
-    verify: optionalKey(flag(), 'true', "Whether a backend's certificate must be valid for its name."),
-  },
-  'a mapping with mode and verify',
-);
-
-const checkedTls = expecting(
-  tls.check(
-    z.superRefine((value, context) => {
-      if (value.mode === 'none' && value.verify !== undefined) {
-        refuse(
-          context,
-          ['verify'],
-          'verify has no effect without TLS, expected mode starttls or implicit beside it',
-        );
-      }
-    }),
-  ),
-  'a mapping with mode and verify',
-);
-
-export const poolSchema = section(
+const pool = section(
   {
     name: key(name(), 'default', 'What this pool is called in logs, metrics, commands and listeners.'),
     balance: key(
@@ -144,10 +118,29 @@ export const poolSchema = section(
     sticky: optionalKey(
       section(
         {
-          by: key(choice('client-address'), 'client-address', 'What is remembered of a client.'),
+          by: key(
+            choice('client-address', 'client-network', 'server-name', 'hello-name'),
+            'client-address',
+            'What is remembered of a client; the names only where the listener knows them before a backend is chosen.',
+          ),
           ttl: key(duration('1s', '7d'), '30m', 'For how long after its last session.'),
+          timeout: key(
+            duration('1ms', '1s'),
+            '20ms',
+            'How long a session waits for what the cluster remembers; then its backend follows from a hash.',
+          ),
+          ipv4Prefix: key(
+            integer(8, 32),
+            24,
+            'With client-network: bits of an IPv4 address that make a network.',
+          ),
+          ipv6Prefix: key(
+            integer(16, 128),
+            64,
+            'With client-network: bits of an IPv6 address that make a network.',
+          ),
         },
-        'a mapping with by and ttl',
+        'a mapping with by, ttl, timeout, ipv4Prefix and ipv6Prefix',
       ),
       'clients are not remembered',
       'Sends a client to the backend that served it before.',
@@ -156,6 +149,26 @@ export const poolSchema = section(
       choice('none', 'proxy-v1', 'proxy-v2', 'xclient', 'transparent'),
       'none',
       'How backends learn the address of the client. With none they see the address of smtplb, and one that trusts it relays for everybody.',
+    ),
+    xclient: key(
+      section(
+        {
+          required: key(flag(), false, 'Whether a backend that does not offer XCLIENT is left for another.'),
+        },
+        'a mapping with required',
+      ),
+      {},
+      'With identity xclient: what holds where a backend does not offer it.',
+    ),
+    source: key(
+      list(ipAddressText(), 'IP addresses', 0, 64),
+      [],
+      'Addresses of this host to connect to the backends from, in turn; none leaves it to the kernel.',
+    ),
+    warm: key(
+      integer(0, 1_000),
+      0,
+      'Connections to each backend that are opened ahead of clients, greeting read and TLS done; not with proxy-v1, proxy-v2 or transparent.',
     ),
     connect: key(connect, {}, 'Reaching a backend; all of it before the client has seen a byte.'),
     queue: key(queue, {}, 'Where sessions wait while every backend is at its maxConnections.'),
@@ -166,8 +179,38 @@ export const poolSchema = section(
       '0s',
       'How long the share of a backend that returns grows until it is full.',
     ),
-    tls: key(checkedTls, {}, 'TLS towards backends.'),
+    tls: key(poolTlsSchema, {}, 'TLS towards backends.'),
     backends: requiredKey(list(backend, 'backends', 1, MAX_BACKENDS), 'Who serves the sessions.'),
   },
+  'a mapping with backends',
+);
+
+export const poolSchema = expecting(
+  pool.check(
+    z.superRefine((value, context) => {
+      const { identity, warm, source, xclient } = value;
+      if (warm > 0 && identity !== 'none' && identity !== 'xclient') {
+        refuse(
+          context,
+          ['warm'],
+          `warm does not go with identity ${identity}, whose connections begin with the client`,
+        );
+      }
+      if (source.length > 0 && identity === 'transparent') {
+        refuse(
+          context,
+          ['source'],
+          "source has no effect with identity transparent, which connects from the client's address",
+        );
+      }
+      if (xclient.required && identity !== 'xclient') {
+        refuse(
+          context,
+          ['xclient'],
+          'xclient has no effect beside another identity, expected identity xclient',
+        );
+      }
+    }),
+  ),
   'a mapping with backends',
 );

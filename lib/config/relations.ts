@@ -13,7 +13,12 @@ import { formatBackendAddress } from './resolve.ts';
 import { parseBackendAddress, parseListenAddress } from './units.ts';
 
 export function relationFindings(root: unknown): Finding[] {
-  return [...poolFindings(root), ...listenerFindings(root), ...addressFindings(root)];
+  return [
+    ...poolFindings(root),
+    ...listenerFindings(root),
+    ...stickyFindings(root),
+    ...addressFindings(root),
+  ];
 }
 
 /** Something with a name, given or by default. */
@@ -57,7 +62,9 @@ function listenerFindings(root: unknown): Finding[] {
 
   const pools = new Set(poolNames(root).flatMap(({ name }) => (name === undefined ? [] : [name])));
   if (pools.size === 0) return findings;
-  for (const { path, pool } of given) {
+  const naming = given.flatMap(({ path }) => [path, ...entries(root, [...path, 'tls', 'routes'])]);
+  for (const path of naming) {
+    const pool = textAt(root, [...path, 'pool']);
     if (pool === undefined || pools.has(pool)) continue;
     const hint = didYouMean(pool, pools) || `, expected one of ${Array.from(pools, quoted).join(', ')}`;
     findings.push({
@@ -67,6 +74,27 @@ function listenerFindings(root: unknown): Finding[] {
     });
   }
   return findings;
+}
+
+/** Stickiness by a name, behind a listener that learns the name only when a backend has been chosen. */
+function stickyFindings(root: unknown): Finding[] {
+  return entries(root, ['pools']).flatMap((pool, at): Finding[] => {
+    const by = textAt(root, [...pool, 'sticky', 'by']);
+    if (by !== 'server-name' && by !== 'hello-name') return [];
+    const name = poolNames(root)[at]?.name;
+    const late = entries(root, ['listeners']).find(listener => {
+      const routes = entries(root, [...listener, 'tls', 'routes']);
+      if (![listener, ...routes].some(path => textAt(root, [...path, 'pool']) === name)) return false;
+      const routed = textAt(root, [...listener, 'tls', 'routeBy']) === 'server-name';
+      return !routed && !(by === 'server-name' && textAt(root, [...listener, 'tls', 'mode']) === 'implicit');
+    });
+    if (late === undefined) return [];
+    const known = by === 'server-name' ? 'tls.mode implicit or tls.routeBy' : 'tls.routeBy';
+    const expected =
+      `${formatPath(late)} learns the ${by === 'server-name' ? 'server' : 'EHLO'} name after a backend is chosen, ` +
+      `expected listeners with ${known} for this pool`;
+    return [{ path: [...pool, 'sticky', 'by'], at: 'value', expected }];
+  });
 }
 
 /** The admin listener's default address counts too, and so do different spellings of one address. */

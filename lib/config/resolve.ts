@@ -7,8 +7,12 @@ import type {
   CheckConfig,
   Config,
   ListenerConfig,
+  ListenerTlsConfig,
   PoolConfig,
+  PoolTlsConfig,
   RedisConfig,
+  RedisTlsConfig,
+  StickyConfig,
 } from './config.ts';
 import { listenerNames } from './names.ts';
 import type { ParsedConfig, ParsedListener, ParsedPool } from './schema.ts';
@@ -34,15 +38,28 @@ export function resolve(parsed: ParsedConfig): Config {
   };
 }
 
+type RedisTls = Exclude<ParsedConfig['cluster']['redis'], string | undefined>['tls'];
+
 function redisConfig(redis: ParsedConfig['cluster']['redis']): RedisConfig | undefined {
   if (redis === undefined) return undefined;
-  if (typeof redis === 'string') return { kind: 'url', url: redis };
-  if ('cluster' in redis) return { kind: 'cluster', nodes: redis.cluster };
-  return { kind: 'sentinel', ...redis };
+  if (typeof redis === 'string')
+    return { kind: 'url', url: redis, username: undefined, password: undefined, tls: undefined };
+  const { username, password } = redis;
+  const common = { username, password, tls: redisTls(redis.tls) };
+  if ('url' in redis) return { kind: 'url', url: redis.url, ...common };
+  if ('cluster' in redis) return { kind: 'cluster', nodes: redis.cluster, ...common };
+  const { sentinels, master, sentinelUsername, sentinelPassword, database } = redis;
+  return { kind: 'sentinel', sentinels, master, sentinelUsername, sentinelPassword, database, ...common };
+}
+
+function redisTls(tls: RedisTls): RedisTlsConfig | undefined {
+  if (tls === undefined) return undefined;
+  const { ca, cert, key, verify, serverName } = tls;
+  return { ca, cert, key, verify, serverName };
 }
 
 function listenerConfig(listener: ParsedListener, name: string): ListenerConfig {
-  const { connections, rate, ipv6Prefix } = listener.limits.perClient;
+  const { connections, rate, ipv6Prefix, scope } = listener.limits.perClient;
   return {
     name,
     listen: Array.isArray(listener.listen) ? listener.listen : [listener.listen],
@@ -50,8 +67,8 @@ function listenerConfig(listener: ParsedListener, name: string): ListenerConfig 
     backlog: listener.backlog,
     proxyProtocol: listener.proxyProtocol,
     clients: listener.clients,
-    limits: { connections: listener.limits.connections, perClient: { connections, rate, ipv6Prefix } },
-    tls: listener.tls,
+    limits: { connections: listener.limits.connections, perClient: { connections, rate, ipv6Prefix, scope } },
+    tls: listenerTls(listener.tls),
     timeouts: {
       proxyHeaderMs: listener.timeouts.proxyHeader,
       handshakeMs: listener.timeouts.handshake,
@@ -60,13 +77,21 @@ function listenerConfig(listener: ParsedListener, name: string): ListenerConfig 
   };
 }
 
+function listenerTls(tls: ParsedListener['tls']): ListenerTlsConfig {
+  const { ciphers, clientCertificates, routeBy, ...rest } = tls;
+  return { ...rest, ciphers, clientCertificates, routeBy };
+}
+
 function poolConfig(pool: ParsedPool, hostName: string): PoolConfig {
   const { connect, queue, passiveHealth, sticky, tls } = pool;
   return {
     name: pool.name,
     balance: pool.balance,
-    sticky: sticky === undefined ? undefined : { by: sticky.by, ttlMs: sticky.ttl },
+    sticky: stickyConfig(sticky),
     identity: pool.identity,
+    xclient: pool.xclient,
+    source: pool.source,
+    warm: pool.warm,
     connect: {
       timeoutMs: connect.timeout,
       greetingTimeoutMs: connect.greetingTimeout,
@@ -81,13 +106,39 @@ function poolConfig(pool: ParsedPool, hostName: string): PoolConfig {
       maxPauseMs: passiveHealth.maxPause,
     },
     slowStartMs: pool.slowStart,
-    tls: { mode: tls.mode, verify: tls.verify ?? true },
+    tls: poolTls(tls),
     backends: pool.backends.map(backendConfig),
   };
 }
 
+function stickyConfig(sticky: ParsedPool['sticky']): StickyConfig | undefined {
+  if (sticky === undefined) return undefined;
+  const { ttl, timeout, ...rest } = sticky;
+  return { ...rest, ttlMs: ttl, timeoutMs: timeout };
+}
+
+function poolTls({
+  mode,
+  verify,
+  ca,
+  serverName,
+  fingerprints,
+  certificate,
+  minVersion,
+}: ParsedPool['tls']): PoolTlsConfig {
+  return {
+    mode,
+    verify: verify ?? mode !== 'may',
+    ca,
+    serverName,
+    fingerprints: fingerprints.map(fingerprint => fingerprint.replaceAll(':', '').toLowerCase()),
+    certificate,
+    minVersion,
+  };
+}
+
 function checkConfig(check: ParsedPool['check'], hostName: string): CheckConfig {
-  const { interval, timeout, helo = hostName, address, port, starttls, mail, ...rest } = check;
+  const { interval, timeout, helo = hostName, address, port, starttls, mail, instances, ...rest } = check;
   return {
     ...rest,
     intervalMs: interval,
@@ -97,6 +148,7 @@ function checkConfig(check: ParsedPool['check'], hostName: string): CheckConfig 
     port,
     starttls: starttls && { verify: starttls.verify, serverName: starttls.serverName, ca: starttls.ca },
     mail,
+    instances,
   };
 }
 

@@ -1,6 +1,7 @@
 /** The whole file. What its keys mean is said at each of them; `smtplb schema` and the reference print that. */
 import type { z } from 'zod';
 import { MAX_LISTENERS, MAX_POOLS, MAX_SHARDS } from '../core/limits.ts';
+import { clusterSchema } from './cluster-schema.ts';
 import { listenerSchema } from './listener-schema.ts';
 import { DEFAULT_ADMIN_LISTEN } from './names.ts';
 import {
@@ -16,7 +17,7 @@ import {
   text,
 } from './pieces.ts';
 import { poolSchema } from './pool-schema.ts';
-import { duration, heloName, hostPort, listenAddress, name, socketPath } from './units.ts';
+import { duration, heloName, listenAddress, name, socketPath } from './units.ts';
 
 const admin = section(
   {
@@ -39,38 +40,6 @@ const admin = section(
     maxConnections: key(integer(1, 10_000), 64, 'Connections the admin listener serves at once.'),
   },
   'a mapping with listen, token, socket, hosts and maxConnections',
-);
-
-const nodes = () => list(hostPort(), 'hosts with ports', 1, 64);
-
-const redis = either(
-  text(
-    'a URL such as redis://127.0.0.1:6379/0 or rediss://user:password@redis.example.net',
-    /^rediss?:\/\/[^\s/]+(?:\/\d*)?$/,
-  ),
-  section(
-    {
-      sentinels: requiredKey(nodes(), 'The Sentinels to ask for the primary.'),
-      master: requiredKey(
-        text('the name Sentinel gives the primary', /^[^\s]{1,256}$/),
-        'Which primary to ask for.',
-      ),
-    },
-    'a mapping with sentinels and master',
-  ),
-  section({ cluster: requiredKey(nodes(), 'Some nodes of a Redis Cluster.') }, 'a mapping with cluster'),
-);
-
-const cluster = section(
-  {
-    name: key(
-      name(),
-      'smtplb',
-      'What the instances that share state have in common; part of every Redis key.',
-    ),
-    redis: optionalKey(redis, 'this instance is alone', 'The Redis that holds the shared state.'),
-  },
-  'a mapping with name and redis',
 );
 
 export const configSchema = section(
@@ -97,7 +66,7 @@ export const configSchema = section(
       'What is written to standard output, one JSON object a line.',
     ),
     admin: key(admin, {}, 'The way in for operators and Prometheus.'),
-    cluster: key(cluster, {}, 'Instances that share connection counts, stickiness and limits.'),
+    cluster: key(clusterSchema, {}, 'Instances that share connection counts, stickiness and limits.'),
     shards: key(
       either(choice('auto'), integer(1, MAX_SHARDS)),
       1,

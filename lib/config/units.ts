@@ -1,7 +1,7 @@
 /** The notations of the configuration file: durations, rates, addresses, networks, names. */
 import { isIP } from 'node:net';
-import type { Address, HostPort } from '../core/address.ts';
-import { ipBytes, ipFromBytes, parseAddress, parseHostPort } from '../core/address.ts';
+import type { Address, HostPort, IpAddress } from '../core/address.ts';
+import { ipAddress, ipBytes, ipFromBytes, parseAddress, parseHostPort } from '../core/address.ts';
 import { UNIX_PATH_OCTETS } from '../core/limits.ts';
 import type { BackendAddress, Network, Rate } from './config.ts';
 import { parsed, text } from './pieces.ts';
@@ -155,3 +155,14 @@ export const filePath = () => text('the path of a file', /^[^\0]{1,4096}$/);
 
 /** What listeners, pools, backends, instances and clusters are called. */
 export const name = () => text('a name of 1 to 64 letters, digits and . _ : -', /^[A-Za-z0-9._:-]{1,64}$/);
+
+/** An address of a host, without a port. */
+export const ipAddressText = () =>
+  parsed('an IP address', (value): IpAddress | undefined => ipAddress(value, 0));
+
+/** A name as TLS clients ask for it, perhaps with a star for its first label (RFC 6125 section 6.4.3). */
+export const serverNamePattern = () =>
+  parsed('a host name, or *. and a host name', value => {
+    const name = value.startsWith('*.') ? value.slice(2) : value;
+    return isHostName(name) ? value.toLowerCase() : undefined;
+  });

@@ -31,14 +31,20 @@ export function unsupported(config: Config): Unsupported[] {
 
 type Note = (on: boolean, path: string, feature: string) => void;
 
-function ofListener({ tls }: ListenerConfig, path: string, note: Note): void {
+function ofListener({ limits, tls }: ListenerConfig, path: string, note: Note): void {
+  const { scope } = limits.perClient;
+  note(scope === 'cluster', `${path}.limits.perClient.scope`, 'limits over the cluster');
   note(tls.mode !== 'passthrough', `${path}.tls.mode`, 'TLS termination');
+  note(tls.routeBy !== undefined, `${path}.tls.routeBy`, 'routing by server name');
 }
 
 function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.sticky !== undefined, `${path}.sticky`, 'sticky sessions');
   note(pool.identity === 'xclient', `${path}.identity`, 'XCLIENT');
   note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
+  note(pool.source.length > 0, `${path}.source`, 'source addresses');
+  note(pool.warm > 0, `${path}.warm`, 'warm connections');
+  note(pool.check.instances !== undefined, `${path}.check.instances`, 'shared checks');
   note(pool.tls.mode !== 'none', `${path}.tls.mode`, 'TLS towards backends');
   pool.backends.forEach(({ maxConnections }, at) => {
     const scope = `${path}.backends[${at}].maxConnections.scope`;

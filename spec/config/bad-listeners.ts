@@ -112,6 +112,21 @@ export const badListeners: readonly BadConfig[] = [
     '4:40 .*\\[0\\].key: missing',
   ),
   ofListener(
+    'routes without routing',
+    'tls: {routes: [{names: [a.example], pool: mx}]}',
+    '4:17 listeners\\[0\\].tls.routes: routes have no effect without routeBy',
+  ),
+  ofListener(
+    'a route to nowhere',
+    'tls: {routeBy: server-name, routes: [{names: [a.example], pool: my}]}',
+    '4:67 listeners\\[0\\].tls.routes\\[0\\].pool: no pool is named `my`',
+  ),
+  ofListener(
+    'a star in the wrong place',
+    'tls: {routeBy: server-name, routes: [{names: ["mx.*"], pool: mx}]}',
+    '4:49 listeners\\[0\\].tls.routes\\[0\\].names\\[0\\]: found `mx.\\*`, expected a host name',
+  ),
+  ofListener(
     'TLS it has not',
     'tls: {required: true}',
     '4:19 listeners\\[0\\].tls.required: required has no effect with mode',

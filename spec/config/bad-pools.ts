@@ -34,7 +34,32 @@ export const badPools: readonly BadConfig[] = [
   ofPool(
     'stickiness',
     'sticky: {by: sender}',
-    '4:16 pools\\[0\\].sticky.by: found `sender`, expected client-address',
+    '4:16 pools\\[0\\].sticky.by: found `sender`, expected one of client-address',
+  ),
+  ofPool(
+    'stickiness by a name that comes too late',
+    'sticky: {by: server-name}',
+    '4:16 pools\\[0\\].sticky.by: listeners\\[0\\] learns the server name after a backend is chosen',
+  ),
+  ofPool(
+    'warm connections that begin with the client',
+    'warm: 3\nidentity: proxy-v2',
+    '4:9 pools\\[0\\].warm: warm does not go with identity proxy-v2',
+  ),
+  ofPool(
+    'source addresses beside transparent ones',
+    'source: [192.0.2.1]\nidentity: transparent',
+    '4:11 pools\\[0\\].source: source has no effect with identity transparent',
+  ),
+  ofPool(
+    'a source that is no address',
+    'source: [mx.example.net]',
+    '4:12 pools\\[0\\].source\\[0\\]: found `mx.example.net`, expected an IP address',
+  ),
+  ofPool(
+    'a fingerprint',
+    'tls: {mode: starttls, fingerprints: ["ab:cd"]}',
+    '4:40 pools\\[0\\].tls.fingerprints\\[0\\]: found `ab:cd`, expected a certificate',
   ),
   ofPool(
     'no attempts',

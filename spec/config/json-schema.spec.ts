@@ -79,17 +79,23 @@ t.test('only what has no default is required', async t => {
     '.cluster.redis.cluster',
     '.cluster.redis.master',
     '.cluster.redis.sentinels',
+    '.cluster.redis.url',
     '.listeners',
     '.listeners[].listen',
     '.listeners[].pool',
     '.listeners[].proxyProtocol.from',
     '.listeners[].tls.certificates[].cert',
     '.listeners[].tls.certificates[].key',
+    '.listeners[].tls.clientCertificates.ca',
+    '.listeners[].tls.routes[].names',
+    '.listeners[].tls.routes[].pool',
     '.pools',
     '.pools[].backends',
     '.pools[].backends[].address',
     '.pools[].backends[].maxConnections.count',
     '.pools[].check.mail.to',
+    '.pools[].tls.certificate.cert',
+    '.pools[].tls.certificate.key',
   ]);
 });
 
