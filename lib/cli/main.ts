@@ -9,6 +9,7 @@ import { sessionsCommand } from './sessions.ts';
 import { sinkCommand } from './sink/command.ts';
 import { statusCommand } from './status.ts';
 import { topCommand } from './top/command.ts';
+import { transparentSetupCommand } from './transparent-setup.ts';
 
 const USAGE = `Usage: smtplb COMMAND
 
@@ -25,6 +26,7 @@ const USAGE = `Usage: smtplb COMMAND
   weight POOL/BACKEND WEIGHT|default          says how many
   reload                                      makes it read its configuration anew
   upgrade                                     replaces it by a new process, without a gap
+  transparent-setup [--apply]                 the host's rules for identity transparent
 
   quickstart                                  two sinks, a balancer before them, and what to try
 
@@ -46,6 +48,7 @@ const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<number>
   ['weight', weightCommand],
   ['reload', reloadCommand],
   ['upgrade', upgradeCommand],
+  ['transparent-setup', transparentSetupCommand],
   ['check', checkCommand],
   ['schema', schemaCommand],
   ['sink', sinkCommand],
