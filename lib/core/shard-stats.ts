@@ -67,6 +67,41 @@ export interface ShardStats {
   readonly sessionSeconds: HistogramTable;
   /** Seconds by which the shard's clock ticked too late, in row 0: how long its loop was busy elsewhere. */
   readonly loopLagSeconds: HistogramTable;
+  readonly signs: ShardSigns;
+}
+
+/** How a shard is now. */
+export interface ShardSigns {
+  /** Sessions that are not closed. */
+  sessions: number;
+  /** Monotonic milliseconds of the last tick of its clock; one that is old belongs to a thread that hangs. */
+  tickedAtMs: number;
+  /** Session records thrown away because the control plane did not take them in time; only grows. */
+  recordsDropped: number;
+}
+
+function openSigns(region: Region): ShardSigns {
+  const cells = region.float64(3);
+  return {
+    get sessions() {
+      return cells[0] as number;
+    },
+    set sessions(count) {
+      cells[0] = count;
+    },
+    get tickedAtMs() {
+      return cells[1] as number;
+    },
+    set tickedAtMs(ms) {
+      cells[1] = ms;
+    },
+    get recordsDropped() {
+      return cells[2] as number;
+    },
+    set recordsDropped(count) {
+      cells[2] = count;
+    },
+  };
 }
 
 function layOut(region: Region): Omit<ShardStats, 'memory'> {
@@ -79,6 +114,7 @@ function layOut(region: Region): Omit<ShardStats, 'memory'> {
     queueSeconds: openHistogramTable(region, MAX_POOLS, LATENCY_BOUNDS),
     sessionSeconds: openHistogramTable(region, MAX_LISTENERS, DURATION_BOUNDS),
     loopLagSeconds: openHistogramTable(region, 1, LAG_BOUNDS),
+    signs: openSigns(region),
   };
 }
 

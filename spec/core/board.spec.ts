@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { giveBack, openBoard, take } from '../../lib/core/board.ts';
+import { forfeit, giveBack, openBoard, take } from '../../lib/core/board.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from '../../lib/core/limits.ts';
 import type { Contest, Outcome } from './board-worker.ts';
 
@@ -77,7 +77,7 @@ t.test('what is given back twice is noticed, and changes nothing', async t => {
 t.test('columns do not overlap, and another thread’s board is the same one', async t => {
   const board = openBoard();
   const again = openBoard(board.memory);
-  const columns = Object.entries(board).filter(([name]) => name !== 'memory') as [
+  const columns = Object.entries(board).filter(([, column]) => ArrayBuffer.isView(column)) as [
     keyof typeof board,
     Int32Array,
   ][];
@@ -92,4 +92,27 @@ t.test('columns do not overlap, and another thread’s board is the same one', a
   t.equal(board.listenerSessions.length, MAX_LISTENERS);
   t.equal(board.poolQueued.length, MAX_POOLS);
   t.equal(board.backendSlots.length, MAX_BACKENDS);
+});
+
+t.test('what a shard held when it ended is given back, and nothing of what others hold', async t => {
+  const board = openBoard();
+  const [lost, living] = [openBoard(board.memory), openBoard(board.memory)];
+  for (const view of [lost, living]) {
+    take(view.backendSlots, 3, 10);
+    take(view.listenerSessions, 1, 10);
+    take(view.descriptors, 0, 10, 2);
+  }
+  take(lost.backendSlots, 3, 10);
+  take(lost.poolQueued, 2, 10);
+  giveBack(lost.listenerSessions, 1);
+  forfeit(openBoard(board.memory, lost.holdings));
+  t.strictSame(
+    [board.backendSlots[3], board.poolQueued[2], board.listenerSessions[1], board.descriptors[0]],
+    [1, 0, 1, 2],
+  );
+  forfeit(lost);
+  t.equal(board.backendSlots[3], 1, 'once');
+  t.throws(() => giveBack(lost.backendSlots, 3), { message: /twice/ }, 'it has nothing to give back');
+  giveBack(living.backendSlots, 3);
+  t.equal(board.backendSlots[3], 0);
 });
