@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { hasClientLimits } from './admission/client-limits.ts';
 import type { Config, ListenerConfig, PoolConfig } from './config/config.ts';
 import { type Address, type IpAddress, ipAddress } from './core/address.ts';
 import { type CheckedBackend, checkAddress } from './health/options.ts';
@@ -84,6 +85,11 @@ export function assemble(config: Config, places: BackendPlaces, rows: Rows, stat
 
 function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapshot {
   const { clients, limits } = listener;
+  const perClient = {
+    connections: limits.perClient.connections ?? Number.POSITIVE_INFINITY,
+    rate: limits.perClient.rate ?? null,
+    ipv6Prefix: limits.perClient.ipv6Prefix,
+  };
   return {
     row: rows.listener(listener.name),
     name: listener.name,
@@ -95,11 +101,7 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapsho
       allow: clients.allow,
       deny: clients.deny,
       connections: limits.connections ?? Number.POSITIVE_INFINITY,
-      perClient: {
-        connections: limits.perClient.connections ?? Number.POSITIVE_INFINITY,
-        rate: limits.perClient.rate ?? null,
-        ipv6Prefix: limits.perClient.ipv6Prefix,
-      },
+      perClient: { ...perClient, table: rows.clientTable(listener.name, hasClientLimits(perClient)) },
     },
     timeouts: listener.timeouts,
   };

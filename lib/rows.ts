@@ -1,3 +1,4 @@
+import { clientTableMemory, forfeitClients, openClientTable } from './admission/client-table.ts';
 import type { Board } from './core/board.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './core/limits.ts';
 import type { ShardStats } from './core/shard-stats.ts';
@@ -7,6 +8,13 @@ export interface Rows {
   listener(name: string): number;
   pool(name: string): number;
   backend(pool: string, name: string): number;
+  /**
+   * Where the shards remember a listener's clients together; null until it has limits on them. It is the listener's for
+   * as long as that is asked for, limits or not, and is let go of a generation later.
+   */
+  clientTable(listener: string, limited: boolean): SharedArrayBuffer | null;
+  /** The shard's thread is over, its sessions with it: its clients' sessions are given back, in all tables. */
+  forfeitClients(shard: number): void;
   /** Names that have not been asked for since the last call of this may lose their rows when rows run out. */
   beginGeneration(): void;
 }
@@ -86,11 +94,27 @@ export function createRows(board: Board, shards: readonly ShardStats[]): Rows {
       each(shard => shard.backends.clear(row));
     },
   );
+  const tables = new Map<string, { readonly memory: SharedArrayBuffer; generation: number }>();
   return {
     listener: name => listeners(name, generation),
     pool: name => pools(name, generation),
     backend: (pool, name) => backends(`${pool}/${name}`, generation),
+    clientTable(listener, limited) {
+      let table = tables.get(listener);
+      if (table === undefined) {
+        if (!limited) return null;
+        table = { memory: clientTableMemory({ shards: shards.length }), generation };
+        tables.set(listener, table);
+      }
+      table.generation = generation;
+      return table.memory;
+    },
+    forfeitClients(shard) {
+      for (const { memory } of tables.values()) forfeitClients(openClientTable(memory), shard);
+    },
     beginGeneration() {
+      // Sessions of a listener that is gone hold on to its table themselves.
+      for (const [listener, table] of tables) if (table.generation < generation) tables.delete(listener);
       generation++;
     },
   };

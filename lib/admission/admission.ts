@@ -27,15 +27,19 @@ export interface Admission {
   update(options: AdmissionOptions): void;
 }
 
-/** `row` is the listener's on the board, where its sessions are counted over all shards. */
+/**
+ * `row` is the listener's on the board, where its sessions are counted over all shards; `shard` is this shard's number
+ * in the table of clients, which all shards share as well (`options.perClient.table`).
+ */
 export function createAdmission(
   options: AdmissionOptions,
   row: number,
   board: Board,
   now: MonotonicMs,
+  shard = 0,
 ): Admission {
   let rules = rulesOf(options);
-  const perClient = createClientLimits(options.perClient);
+  const perClient = createClientLimits(options.perClient, shard);
   const sessions = board.listenerSessions;
 
   return {
@@ -50,7 +54,7 @@ export function createAdmission(
     },
     leave(client) {
       giveBack(sessions, row);
-      perClient.leave(client, now());
+      perClient.leave(client);
     },
     update(next) {
       rules = rulesOf(next);

@@ -1,5 +1,7 @@
-import { type Address, ipBytes } from '../core/address.ts';
-import { TRACKED_CLIENTS } from '../core/limits.ts';
+import type { Address } from '../core/address.ts';
+import { createClientKey, hashClient, readClientKey } from './client-key.ts';
+import { claimSlot, findSlot, sessionsAt } from './client-slots.ts';
+import { type ClientTable, lockSet, openClientTable, unlockSet, WAYS } from './client-table.ts';
 
 /** Bounds for each client of a listener; a client is an IPv4 address, or an IPv6 network of `ipv6Prefix` bits. */
 export interface PerClientLimits {
@@ -9,94 +11,122 @@ export interface PerClientLimits {
   readonly rate: { readonly count: number; readonly perMs: number } | null;
   /** 1 to 128. A household or a host has a whole network of IPv6 addresses, so one address is no client. */
   readonly ipv6Prefix: number;
+  /** Where the clients are remembered for all shards. Without it, and with a bound, this shard has a table of its own. */
+  readonly table?: SharedArrayBuffer | null;
 }
 
-/** What is remembered of one client. */
+/** A session that was counted. */
 export interface Client {
-  readonly key: string;
-  connections: number;
-  /** When the client's past sessions will be paid off, in monotonic ms (GCRA's theoretical arrival time). */
-  paidOffAtMs: number;
+  /** Null where nothing was counted, as nothing was limited. */
+  readonly table: ClientTable | null;
+  readonly slot: number;
 }
 
 export interface ClientLimits {
-  /** Counts a session in, or says which bound forbids it. Refused sessions do not count against the rate. */
+  /**
+   * Counts a session in, or says which bound forbids it. Refused sessions do not count against the rate. Where so many
+   * clients have sessions that a new one cannot be remembered, that one is refused: `client-limit`.
+   */
   enter(address: Address, nowMs: number): Client | 'client-limit' | 'client-rate';
-  /** The session is over. */
-  leave(client: Client, nowMs: number): void;
-  /** Other limits. Clients stay known, unless they are told apart by another prefix from now on. */
+  /** The session is over. Once for each client that was let in. */
+  leave(client: Client): void;
+  /**
+   * Other limits. Clients stay known, unless they are told apart by another prefix from now on; sessions that came in
+   * before there was any limit are not counted afterwards.
+   */
   update(limits: PerClientLimits): void;
-  /** Clients remembered. */
-  readonly tracked: number;
+  /** Clients remembered: with sessions, or with a rate that is not paid off yet. Walks the table. */
+  tracked(nowMs: number): number;
 }
 
-/** Clients still remembered after some had to be forgotten early. */
-const KEPT_CLIENTS = TRACKED_CLIENTS - TRACKED_CLIENTS / 8;
+const UNCOUNTED: Client = { table: null, slot: -1 };
 
-export function createClientLimits(initial: PerClientLimits): ClientLimits {
-  const clients = new Map<string, Client>();
+/** `shard` is this shard's number in the tables it is given. */
+export function createClientLimits(initial: PerClientLimits, shard = 0): ClientLimits {
+  const key = createClientKey();
   let limits = initial;
   let { costMs, burstMs } = cells(limits);
-
-  const forgetIdle = (nowMs: number): void => {
-    for (const client of clients.values()) {
-      if (client.connections === 0 && client.paidOffAtMs <= nowMs) clients.delete(client.key);
-    }
-    // A flood from more addresses than fit: the oldest without a session go, and their rate starts anew. Many at once,
-    // or every further stranger would cost a walk over all of them.
-    for (const client of clients.values()) {
-      if (clients.size < KEPT_CLIENTS) return;
-      if (client.connections === 0) clients.delete(client.key);
-    }
-  };
+  let table = tableFor(limits, null, shard);
 
   return {
     enter(address, nowMs) {
-      const key = clientKey(address, limits.ipv6Prefix);
-      const client = clients.get(key) ?? { key, connections: 0, paidOffAtMs: nowMs };
-      if (client.connections >= limits.connections) return 'client-limit';
-      const paidOffAtMs = Math.max(client.paidOffAtMs, nowMs) + costMs;
-      if (paidOffAtMs - nowMs > burstMs) return 'client-rate';
-      if (client.connections === 0 && !clients.has(key)) {
-        if (clients.size >= TRACKED_CLIENTS) forgetIdle(nowMs);
-        clients.set(key, client);
+      if (table === null) return UNCOUNTED;
+      readClientKey(address, limits.ipv6Prefix, key);
+      const hash = hashClient(key, table.seed0, table.seed1);
+      const set = hash & (table.sets - 1);
+      const mark = hash === 0 ? 1 : hash;
+      if (!lockSet(table, set)) return 'client-limit';
+      let slot = findSlot(table, set, mark, key);
+      const sessions = slot < 0 ? 0 : sessionsAt(table, slot) + (table.others[slot] as number);
+      const owedUntilMs = slot < 0 ? nowMs : Math.max(table.paidOffAtMs[slot] as number, nowMs);
+      const isOver = sessions >= limits.connections;
+      const isTooFast = owedUntilMs + costMs - nowMs > burstMs;
+      if (!isOver && !isTooFast) {
+        if (slot < 0) slot = claimSlot(table, set, mark, key, nowMs);
+        if (slot >= 0) {
+          const at = slot * table.shards + table.shard;
+          table.paidOffAtMs[slot] = owedUntilMs + costMs;
+          table.untold[slot] = (table.untold[slot] as number) + 1;
+          table.held[at] = (table.held[at] as number) + 1;
+        }
       }
-      client.paidOffAtMs = paidOffAtMs;
-      client.connections++;
-      return client;
+      unlockSet(table, set);
+      if (isOver) return 'client-limit';
+      if (isTooFast) return 'client-rate';
+      if (slot < 0) return 'client-limit';
+      Atomics.store(table.changed, set, 1);
+      return { table, slot };
     },
 
-    leave(client, nowMs) {
-      client.connections--;
-      if (client.connections === 0 && client.paidOffAtMs <= nowMs) clients.delete(client.key);
+    leave({ table: from, slot }) {
+      if (from === null) return;
+      // Nobody else writes this cell while it is not zero, so the lock is not needed, and a session can always go.
+      const at = slot * from.shards + from.shard;
+      Atomics.store(from.held, at, (from.held[at] as number) - 1);
+      Atomics.store(from.changed, Math.floor(slot / WAYS), 1);
     },
 
     update(next) {
       limits = next;
       ({ costMs, burstMs } = cells(next));
+      table = tableFor(next, table, shard);
     },
 
-    get tracked() {
-      return clients.size;
-    },
+    tracked: nowMs => (table === null ? 0 : trackedClients(table, nowMs)),
   };
 }
 
-/** Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed. */
-function cells({ rate }: PerClientLimits): { costMs: number; burstMs: number } {
+/** Clients with sessions here, or with a rate that is not paid off yet. Walks the whole table. */
+export function trackedClients(table: ClientTable, nowMs: number): number {
+  let found = 0;
+  for (let slot = 0; slot < table.marks.length; slot++) {
+    if (table.marks[slot] === 0) continue;
+    if (sessionsAt(table, slot) > 0 || (table.paidOffAtMs[slot] as number) > nowMs) found++;
+  }
+  return found;
+}
+
+/** The table in use from now on; null until something is limited, since nobody then needs to be looked for. */
+function tableFor(limits: PerClientLimits, known: ClientTable | null, shard: number): ClientTable | null {
+  const { table: memory } = limits;
+  if (memory) return known?.memory === memory ? known : openClientTable(memory, shard);
+  // Who was counted stays counted, should there be limits again.
+  if (known !== null || !hasClientLimits(limits)) return known;
+  return openClientTable();
+}
+
+/** Whether anything is limited. */
+export function hasClientLimits({ connections, rate }: PerClientLimits): boolean {
+  return rate !== null || connections !== Number.POSITIVE_INFINITY;
+}
+
+/**
+ * Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed. A session costs
+ * `costMs` of time; `burstMs` may be owed.
+ */
+export function cells({ rate }: Pick<PerClientLimits, 'rate'>): { costMs: number; burstMs: number } {
   if (rate === null) return { costMs: 0, burstMs: 0 };
   const costMs = rate.perMs / rate.count;
   // The costs of a whole burst may add up to a little more than the whole: the last session must not pay for that.
   return { costMs, burstMs: rate.perMs + costMs / 1_000 };
-}
-
-/** Who is counted together: the address itself, or the IPv6 network's bits. */
-export function clientKey(address: Address, ipv6Prefix: number): string {
-  if (address.family === 'unix') return 'unix';
-  if (address.family === 'ipv4' || ipv6Prefix === 128) return address.host;
-  const bytes = ipBytes(address.host);
-  const whole = ipv6Prefix >> 3;
-  if (ipv6Prefix % 8 !== 0) bytes[whole] = (bytes[whole] as number) & (0xff00 >> (ipv6Prefix % 8));
-  const kept = bytes.subarray(0, Math.ceil(ipv6Prefix / 8));
-  return `${Buffer.from(kept).toString('hex')}/${ipv6Prefix}`;
 }

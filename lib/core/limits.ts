@@ -43,8 +43,8 @@ export const UNIX_PATH_OCTETS = 107;
 export const LINGER_MS = 2_000;
 /** Descriptors kept free so that a client beyond the limit still hears 421. */
 export const RESERVED_DESCRIPTORS = 64;
-/** Clients a listener remembers for its per-client limits; beyond that, idle ones are forgotten early. */
-export const TRACKED_CLIENTS = 200_000;
+/** Clients a listener remembers for its per-client limits; towards that, idle ones are forgotten early. */
+export const TRACKED_CLIENTS = 262_144;
 /** Octets of client-given text in a log line. */
 export const LOGGED_TEXT_OCTETS = 128;
 

@@ -18,6 +18,8 @@ import { createListeningSockets, type InheritableSocket, type TakeInherited } fr
 import type { ShardSnapshot } from './snapshot.ts';
 
 export interface ShardOptions {
+  /** This shard's number, from 0: its place in what all shards share. 0 unless given. */
+  readonly number?: number;
   readonly board: Board;
   /** This shard's own; nobody else writes them. */
   readonly stats: ShardStats;
@@ -104,7 +106,7 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       // A listener that stays knows its clients over a reload.
       admission:
         contexts.get(listener.name)?.admission ??
-        createAdmission(listener.admission, listener.row, board, now),
+        createAdmission(listener.admission, listener.row, board, now, options.number),
       proxyFrom: cidrSet(listener.proxyFrom),
       descriptors,
       transport,

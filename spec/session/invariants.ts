@@ -186,7 +186,7 @@ function ownWords(heard: string, answer: string): string {
 }
 
 /** What is left in a world that nobody is in any more. */
-export function leftovers({ admitted, board, accepted, descriptors, open, stats, wheel }: World): string[] {
+export function leftovers({ clients, board, accepted, descriptors, open, stats, wheel }: World): string[] {
   const ended = CAUSE_NAMES.flatMap(cause =>
     PHASE_NAMES.map(phase => stats.listeners.get(0, terminationColumn(cause, phase))),
   ).reduce((sum, count) => sum + count, 0);
@@ -200,7 +200,7 @@ export function leftovers({ admitted, board, accepted, descriptors, open, stats,
     ['sessions of the listener', total(board.listenerSessions)],
     ['descriptors', total(board.descriptors)],
     ['timers', wheel.size],
-    ['sessions of clients', [...admitted].reduce((sum, { connections }) => sum + connections, 0)],
+    ['sessions of clients', total(clients.held)],
     ['sessions accepted and not counted as ended', accepted - ended],
   ];
   return counts.filter(([, count]) => count !== 0).map(([what, count]) => `${count} ${what} are left`);

@@ -2,8 +2,8 @@
  * A pool, a listener and their sessions on a transport in memory, with a clock that stands still unless told. Each
  * `step` does one thing at random: a peer acts, an event is handed up, time passes, the operator says something.
  */
-import { type Admission, createAdmission } from '../../lib/admission/admission.ts';
-import type { Client } from '../../lib/admission/client-limits.ts';
+import { createAdmission } from '../../lib/admission/admission.ts';
+import { type ClientTable, clientTableMemory, openClientTable } from '../../lib/admission/client-table.ts';
 import { createDescriptorBudget, type DescriptorBudget } from '../../lib/admission/descriptor-budget.ts';
 import { Balancer } from '../../lib/balancer/balancer.ts';
 import { type Address, ipAddress } from '../../lib/core/address.ts';
@@ -60,7 +60,7 @@ export interface World {
   readonly errors: unknown[];
   /** Faults of the program that were put in on purpose. */
   readonly injected: number;
-  readonly admitted: Set<Client>;
+  readonly clients: ClientTable;
   /** How many sessions ended in which way. */
   readonly endings: Map<string, number>;
   readonly nowMs: number;
@@ -130,19 +130,11 @@ export function createWorld(random: Random, faulty: boolean): World {
     onBackendEvent: () => mayThrow(5),
   });
 
-  const admitted = new Set<Client>();
+  const clients = openClientTable(clientTableMemory({ clients: 256 }));
   const endings = new Map<string, number>();
-  const perClient = { connections: 3 + random.below(8), rate: null, ipv6Prefix: 64 };
+  const perClient = { connections: 3 + random.below(8), rate: null, ipv6Prefix: 64, table: clients.memory };
   const rules = () => ({ allow: [], deny: [], connections: random.pick([6, 12, 50]), perClient });
-  const door = createAdmission(rules(), 0, board, () => nowMs);
-  const admission: Admission = {
-    ...door,
-    enter(address) {
-      const client = door.enter(address);
-      if (typeof client === 'object') admitted.add(client);
-      return client;
-    },
-  };
+  const admission = createAdmission(rules(), 0, board, () => nowMs);
 
   const descriptors = createDescriptorBudget(board, random.pick([8, 24, 1_000, 1_000]));
   const context: SessionContext = {
@@ -259,7 +251,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     records,
     complaints,
     errors,
-    admitted,
+    clients,
     descriptors,
     endings,
     get nowMs() {
