@@ -44,6 +44,7 @@ const CAUSES: Readonly<Record<FaultCode, Cause>> = {
 const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
   ended: 'closed-early',
   reset: 'refused',
+  'tls-failed': 'failed',
   refused: 'refused',
   unreachable: 'unreachable',
   'timed-out': 'connect-timeout',

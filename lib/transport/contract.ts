@@ -1,4 +1,5 @@
 import type { Address } from '../core/address.ts';
+import type { TlsClientOptions, TlsFault, TlsInfo, TlsServerOptions } from './tls-contract.ts';
 
 /**
  * A transport is the only thing that touches a socket. Session, handshake, balancer and admission code is written
@@ -23,6 +24,15 @@ export interface Transport {
    * closed. The caller must not touch either again; the relay's `destroy` is the way to end it early.
    */
   relay(first: Connection, second: Connection, handler: RelayHandler): Relay;
+  /**
+   * Begins TLS on an established connection, at once: whatever arrives from now on is the peer's handshake, and nothing
+   * that was handed up before is part of it. The outcome is `onSecure` or `onClose('tls-failed')`, never before this call
+   * has returned; until then nothing may be written, and only `destroy` and `reset` may be called. Afterwards the
+   * connection is used as before, and its bytes are those inside of TLS. There is no deadline but the caller's.
+   *
+   * Undefined where this transport does not speak TLS.
+   */
+  readonly secure?: (connection: Connection, options: TlsServerOptions | TlsClientOptions) => void;
 }
 
 export interface ListenOptions {
@@ -46,11 +56,13 @@ export interface Listening {
 
 /**
  * Why a connection is over. `ended`: both directions were closed in order. `reset`: the peer sent RST, or the kernel
- * gave up on an established connection. The rest happens while dialling.
+ * gave up on an established connection. `tls-failed`: the handshake that `secure` began came to nothing. The rest happens
+ * while dialling.
  */
 export type CloseReason =
   | 'ended'
   | 'reset'
+  | 'tls-failed'
   | 'refused'
   | 'unreachable'
   | 'timed-out'
@@ -68,8 +80,10 @@ export interface ConnectionHandler {
   onEnd(): void;
   /** A connection that did not accept more (`write` said false) has room again. */
   onDrain(): void;
-  /** The last call, made once; not made after our own `destroy` or `reset`. */
-  onClose(reason: CloseReason): void;
+  /** TLS is in force: the handshake that `secure` began is whole. */
+  onSecure?(info: TlsInfo): void;
+  /** The last call, made once; not made after our own `destroy` or `reset`. `fault` comes with `tls-failed`. */
+  onClose(reason: CloseReason, fault?: TlsFault): void;
 }
 
 export interface Connection {

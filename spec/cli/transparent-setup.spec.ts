@@ -21,7 +21,7 @@ t.test(
       ip('netns', 'del', space);
     });
     t.equal(ip('netns', 'add', space).status, 0);
-  t.equal(ip('-n', space, 'link', 'set', 'lo', 'up').status, 0);
+    t.equal(ip('-n', space, 'link', 'set', 'lo', 'up').status, 0);
     const rules = () => [inside('nft', 'list', 'ruleset'), inside('ip', 'rule'), inside('ip', '-6', 'rule')];
     const fresh = rules();
     const setup = (...flags: readonly string[]) =>

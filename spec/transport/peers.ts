@@ -9,17 +9,21 @@ import type {
   Transport,
 } from '../../lib/transport/contract.ts';
 import { createNetTransport } from '../../lib/transport/net/transport.ts';
+import type { TlsFault, TlsInfo } from '../../lib/transport/tls-contract.ts';
 import { eventually, within } from '../support/eventually.ts';
 import type { TransportName } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 
-type Event = 'connect' | 'end' | 'drain' | `close ${CloseReason}`;
+type Event = 'connect' | 'end' | 'drain' | 'secure' | `close ${CloseReason}`;
 
 /** A handler that remembers all it is told. */
 export interface Recorder extends ConnectionHandler {
   /** In the order of their coming, bytes left out. */
   readonly events: readonly Event[];
   readonly bytes: Buffer;
+  /** What `onSecure` and `onClose` brought. */
+  readonly info: TlsInfo | undefined;
+  readonly fault: TlsFault | undefined;
   /** Resolves with the reason when the connection is over. */
   closed(): Promise<CloseReason>;
   /** Resolves when this event is among those that came. */
@@ -32,6 +36,8 @@ export function recorder(): Recorder {
   const events: Event[] = [];
   let chunks: Buffer[] = [];
   let size = 0;
+  let info: TlsInfo | undefined;
+  let fault: TlsFault | undefined;
   const { promise: over, resolve } = withResolvers<CloseReason>();
   const whole = () => {
     chunks = [Buffer.concat(chunks)];
@@ -41,6 +47,12 @@ export function recorder(): Recorder {
     events,
     get bytes() {
       return whole();
+    },
+    get info() {
+      return info;
+    },
+    get fault() {
+      return fault;
     },
     closed: () => within('the close', over, undefined, () => `after ${events.join(', ')}`),
     came: async event => void (await eventually(`${event}, after ${events}`, () => events.includes(event))),
@@ -52,7 +64,12 @@ export function recorder(): Recorder {
     },
     onEnd: () => void events.push('end'),
     onDrain: () => void events.push('drain'),
-    onClose(reason) {
+    onSecure(secured) {
+      info = secured;
+      events.push('secure');
+    },
+    onClose(reason, why) {
+      fault = why;
       events.push(`close ${reason}`);
       resolve(reason);
     },

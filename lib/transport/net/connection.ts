@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type Address, ipAddress } from '../../core/address.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
+import type { TlsFault, TlsInfo } from '../tls-contract.ts';
 
 /** Told of handlers that throw: a fault of ours, which ends one session. */
 export type OnHandlerError = (error: unknown) => void;
@@ -9,6 +10,8 @@ export type OnHandlerError = (error: unknown) => void;
 const NAMELESS: Address = { family: 'unix', path: '' };
 
 const NOTHING = new Uint8Array(0);
+
+const CLOSED: TlsFault = { code: 'closed', text: 'the connection was closed within the handshake' };
 
 const SILENT: ConnectionHandler = {
   onConnect() {},
@@ -39,14 +42,21 @@ interface OwnedSocket extends Socket {
   connection?: NetConnection;
 }
 
-/** One `net.Socket` behind the contract. */
+/** One `net.Socket` behind the contract; with TLS, a `tls.TLSSocket` over it. */
 export class NetConnection implements Connection {
   handler: ConnectionHandler;
   readonly remote: Address;
-  readonly #socket: OwnedSocket;
+  /** What bytes are read from and written to. */
+  #socket: OwnedSocket;
+  /** What the kernel knows of; the same, unless there is TLS. */
+  readonly #plain: OwnedSocket;
   readonly #onHandlerError: OnHandlerError;
   #reason: CloseReason = 'ended';
   #established: boolean;
+  /** Takes the bytes that come before a TLS socket can: a client's first ones; see secure.ts. */
+  #divert: ((bytes: Uint8Array) => void) | null = null;
+  #securing = false;
+  #tlsFault: TlsFault | undefined;
 
   constructor(
     socket: Socket,
@@ -54,18 +64,28 @@ export class NetConnection implements Connection {
     handler: ConnectionHandler | null,
     onHandlerError: OnHandlerError,
   ) {
-    this.#socket = socket;
+    this.#socket = this.#plain = socket;
     this.remote = remote;
     this.handler = handler ?? SILENT;
     this.#onHandlerError = onHandlerError;
     this.#established = !socket.connecting;
-    this.#socket.connection = this;
     if (socket.connecting) socket.on('connect', onConnect);
-    socket.on('data', onData).on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose);
+    this.#listen();
   }
 
   get local(): Address {
-    return endpoint(this.#socket.localAddress, this.#socket.localPort) ?? NAMELESS;
+    return endpoint(this.#plain.localAddress, this.#plain.localPort) ?? NAMELESS;
+  }
+
+  #listen(): void {
+    const socket = this.#socket;
+    socket.connection = this;
+    socket.on('data', onData).on('end', onEnd).on('drain', onDrain).on('error', onError).on('close', onClose);
+  }
+
+  /** Nothing is left of it, or soon nothing will be. */
+  get destroyed(): boolean {
+    return this.#socket.destroyed;
   }
 
   /** False while the kernel and the socket's own buffer are full. */
@@ -108,8 +128,37 @@ export class NetConnection implements Connection {
     this.handler = SILENT;
     // A socket that still dials has nobody to reset, and Node would wait for the connection first. A Unix socket knows
     // no RST (Node throws), and one whose peer is gone, which has no address either, needs none.
-    if (this.#established && this.remote.family !== 'unix') this.#socket.resetAndDestroy();
+    if (this.#established && this.remote.family !== 'unix') this.#plain.resetAndDestroy();
     else this.#socket.destroy();
+  }
+
+  /** TLS begins; until `adopt`, what is received goes to `divert`. */
+  beginSecuring(divert: (bytes: Uint8Array) => void): void {
+    this.#securing = true;
+    this.#divert = divert;
+  }
+
+  /** Puts another socket over this connection's own, which it returns without listeners, stopped. */
+  adopt(over: (plain: Socket) => Socket): void {
+    const plain = this.#plain;
+    this.#divert = null;
+    // Errors of the kernel may be told to either.
+    plain.off('data', onData).off('end', onEnd).off('drain', onDrain).off('close', onClose);
+    this.#socket = over(plain);
+    this.#listen();
+  }
+
+  secured(info: TlsInfo): void {
+    this.#securing = false;
+    this.#guard(() => this.handler.onSecure?.(info));
+  }
+
+  /** The handshake has failed, unless the peer has simply gone; the first reason counts. */
+  tlsFailed(fault: TlsFault): void {
+    if (!this.#securing || this.#reason !== 'ended') return;
+    this.#reason = 'tls-failed';
+    this.#tlsFault = fault;
+    this.#socket.destroy();
   }
 
   connected(): void {
@@ -119,13 +168,15 @@ export class NetConnection implements Connection {
 
   received(bytes: Uint8Array): void {
     try {
-      this.handler.onBytes(bytes);
+      if (this.#divert !== null) this.#divert(bytes);
+      else this.handler.onBytes(bytes);
     } catch (error) {
       this.#failed(error);
     }
   }
 
   ended(): void {
+    if (this.#securing) return this.tlsFailed(CLOSED);
     this.#guard(() => this.handler.onEnd());
   }
 
@@ -134,13 +185,15 @@ export class NetConnection implements Connection {
   }
 
   failed(error: NodeJS.ErrnoException): void {
+    if (this.#reason === 'tls-failed') return;
     this.#reason = this.#established ? 'reset' : (DIALLING_REASONS.get(error.code ?? '') ?? 'failed');
   }
 
   closed(): void {
+    if (this.#securing && this.#reason === 'ended') this.tlsFailed(CLOSED);
     const { handler } = this;
     this.handler = SILENT;
-    this.#guard(() => handler.onClose(this.#reason));
+    this.#guard(() => handler.onClose(this.#reason, this.#tlsFault));
   }
 
   #guard(call: () => void): void {

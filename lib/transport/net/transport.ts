@@ -4,6 +4,7 @@ import type { ConnectionHandler, Listening, ListenOptions, Transport } from '../
 import { NetConnection, type OnHandlerError, peerOf } from './connection.ts';
 import { descriptorOf, listenOn, stopListening } from './listen.ts';
 import { NetRelay } from './relay.ts';
+import { secure } from './secure.ts';
 import { createStalled } from './stalled.ts';
 
 /** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
@@ -49,6 +50,10 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
 
     relay(first, second, handler) {
       return new NetRelay(first as NetConnection, second as NetConnection, handler, stalled);
+    },
+
+    secure(connection, options) {
+      secure(connection as NetConnection, options, HIGH_WATER_MARK);
     },
   };
 }

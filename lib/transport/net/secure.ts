@@ -1,0 +1,158 @@
+import { isIP, type Socket } from 'node:net';
+import {
+  checkServerIdentity,
+  connect,
+  type DetailedPeerCertificate,
+  TLSSocket,
+  type TLSSocketOptions,
+} from 'node:tls';
+import { readClientHello } from '../../tls/client-hello.ts';
+import type { TlsClientOptions, TlsInfo, TlsPeer, TlsServerOptions } from '../tls-contract.ts';
+import type { NetConnection } from './connection.ts';
+import { tlsFaultOf } from './tls-fault.ts';
+
+/** TLS on a `net` connection; see `Transport.secure`. `highWaterMark` bounds what is held for a slow peer. */
+export function secure(
+  connection: NetConnection,
+  options: TlsServerOptions | TlsClientOptions,
+  highWaterMark: number,
+): void {
+  if (options.role === 'client') secureAsClient(connection, options);
+  else new ServerHandshake(connection, options, highWaterMark).begin();
+}
+
+function secureAsClient(connection: NetConnection, { context, serverName }: TlsClientOptions): void {
+  connection.beginSecuring(() => {});
+  connection.adopt(plain => {
+    const socket = connect({
+      socket: plain,
+      secureContext: context,
+      ...(isIP(serverName) === 0 && { servername: serverName }),
+      // Judged below, and by who asked for TLS: what is not verified may still be pinned by its fingerprint.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
+    socket.on('secureConnect', () => {
+      const asked = isIP(serverName) === 0 ? serverName.toLowerCase() : null;
+      const fault = (certificate: DetailedPeerCertificate) =>
+        socket.authorizationError ?? checkServerIdentity(serverName, certificate);
+      connection.secured(infoOf(socket, asked, fault));
+    });
+    return told(socket, connection);
+  });
+}
+
+/**
+ * The server's side. Node chooses a certificate by server name with a callback that swaps a single certificate and keeps
+ * the rest of the first context: RSA and ECDSA side by side, authorities and tickets would get mixed up. So the
+ * ClientHello is read here, in the clear, and the TLS socket is made with the right context from the start.
+ */
+class ServerHandshake {
+  readonly #connection: NetConnection;
+  readonly #options: TlsServerOptions;
+  readonly #highWaterMark: number;
+  #hello: Uint8Array;
+
+  constructor(connection: NetConnection, options: TlsServerOptions, highWaterMark: number) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#highWaterMark = highWaterMark;
+    this.#hello = Uint8Array.from(options.first ?? []);
+  }
+
+  begin(): void {
+    this.#connection.beginSecuring(bytes => {
+      // Nearly always it comes in one piece, or two: nothing is joined twice.
+      this.#hello = this.#hello.length === 0 ? Uint8Array.from(bytes) : Buffer.concat([this.#hello, bytes]);
+      this.#look();
+    });
+    this.#connection.resume();
+    if (this.#hello.length > 0) setImmediate(() => this.#look());
+  }
+
+  #look(): void {
+    if (this.#connection.destroyed) return;
+    const hello = readClientHello(this.#hello);
+    if (hello.status === 'incomplete') return;
+    if (hello.status === 'invalid') {
+      this.#connection.tlsFailed({
+        code: 'not-tls',
+        text: `the client began no TLS handshake: ${hello.reason}`,
+      });
+      return;
+    }
+    const context = this.#options.contextFor(hello);
+    this.#connection.adopt(plain => this.#over(plain, { secureContext: context }, hello.serverName));
+  }
+
+  #over(plain: Socket, { secureContext }: TLSSocketOptions, serverName: string | null): Socket {
+    const { clientCertificates } = this.#options;
+    plain.pause();
+    plain.unshift(this.#hello);
+    const options = {
+      isServer: true,
+      secureContext,
+      requestCert: clientCertificates !== 'ignored',
+      rejectUnauthorized: clientCertificates === 'required',
+      highWaterMark: this.#highWaterMark,
+    };
+    const socket = new TLSSocket(plain, options);
+    socket.on('secure', () => {
+      const info = infoOf(socket, serverName, () => verifyError(socket));
+      if (clientCertificates !== 'required' || info.peer?.verified === true) this.#connection.secured(info);
+      else {
+        const why = info.peer === null ? 'it has none' : info.peer.fault;
+        this.#connection.tlsFailed({
+          code: 'certificate',
+          text: `the client's certificate is not accepted: ${why}`,
+        });
+      }
+    });
+    return told(socket, this.#connection);
+  }
+}
+
+/** Errors of a handshake that has not been handed over are told by an event of their own, and never as `error`. */
+function told(socket: TLSSocket, connection: NetConnection): Socket {
+  const failed = (error: NodeJS.ErrnoException): void => {
+    // What the kernel says is the connection's business, not the handshake's.
+    if (error.syscall === undefined) connection.tlsFailed(tlsFaultOf(error));
+  };
+  socket.on('_tlsError', failed);
+  socket.prependListener('error', failed);
+  return socket;
+}
+
+/** What OpenSSL says of a client's certificate; Node asks it for servers of its own only. */
+function verifyError(socket: TLSSocket): NodeJS.ErrnoException | string | null {
+  const { ssl } = socket as unknown as { ssl: { verifyError(): NodeJS.ErrnoException | null } | null };
+  return ssl === null ? 'CLOSED' : ssl.verifyError();
+}
+
+type FaultOf = (certificate: DetailedPeerCertificate) => NodeJS.ErrnoException | string | null | undefined;
+
+function infoOf(socket: TLSSocket, serverName: string | null, faultOf: FaultOf): TlsInfo {
+  const certificate = socket.getPeerCertificate(true);
+  return {
+    version: socket.getProtocol() ?? '',
+    cipher: socket.getCipher()?.name ?? '',
+    serverName,
+    resumed: socket.isSessionReused(),
+    peer: certificate?.subject === undefined ? null : peerOf(certificate, faultOf(certificate)),
+  };
+}
+
+function peerOf(certificate: DetailedPeerCertificate, fault: ReturnType<FaultOf>): TlsPeer {
+  const { subject, fingerprint256 } = certificate;
+  const parts = Object.entries(subject).flatMap(([type, value]) =>
+    (Array.isArray(value) ? value : [value]).map(text => `${type}=${text}`),
+  );
+  const [commonName] = ([] as (string | undefined)[]).concat(subject.CN);
+  return {
+    verified: !fault,
+    fault: fault ? (typeof fault === 'string' ? fault : (fault.code ?? 'UNKNOWN')) : null,
+    subject: parts.join(','),
+    commonName: commonName ?? null,
+    fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
+  };
+}

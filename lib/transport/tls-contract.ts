@@ -1,0 +1,85 @@
+import type { SecureContext } from 'node:tls';
+
+/** Towards a client: we show a certificate. */
+export interface TlsServerOptions {
+  readonly role: 'server';
+  /** The certificates and keys for a client, chosen by what its ClientHello says in the clear. Must not throw. */
+  readonly contextFor: (hello: ClientHelloFacts) => SecureContext;
+  /** Whether clients are asked for a certificate. With `required`, none or an invalid one fails the handshake. */
+  readonly clientCertificates: 'ignored' | 'optional' | 'required';
+  /**
+   * What the client has sent of its handshake already: the bytes behind a PROXY header. Never what came as plaintext
+   * SMTP: that ends the session.
+   */
+  readonly first?: Uint8Array | undefined;
+}
+
+/** Towards a backend: we are shown a certificate, and the handler of `onSecure` decides whether it will do. */
+export interface TlsClientOptions {
+  readonly role: 'client';
+  readonly context: SecureContext;
+  /** What the certificate must be valid for; sent as server name where it is a host name. */
+  readonly serverName: string;
+}
+
+/** What a ClientHello says before anything is encrypted. */
+export interface ClientHelloFacts {
+  /** Lower case; null where the client names none. It is the client's word. */
+  readonly serverName: string | null;
+}
+
+/** What a handshake came to. */
+export interface TlsInfo {
+  /** `TLSv1.2` or `TLSv1.3`. */
+  readonly version: string;
+  /** OpenSSL's name, such as `TLS_AES_256_GCM_SHA384`. */
+  readonly cipher: string;
+  /** What was asked for, in lower case; null where no name was. A client's word: escape it before showing it. */
+  readonly serverName: string | null;
+  /** The keys come from an earlier session (a ticket). */
+  readonly resumed: boolean;
+  /** Null where the peer has shown no certificate. */
+  readonly peer: TlsPeer | null;
+}
+
+/** The certificate of the other side. All texts are its word: escape them before showing them. */
+export interface TlsPeer {
+  /** It comes from an authority that the context trusts, is in force, and, for a backend, valid for the server name. */
+  readonly verified: boolean;
+  /** Why it is not, such as `CERT_HAS_EXPIRED`; null where it is. */
+  readonly fault: string | null;
+  /** `CN=edge-1,O=Example`; the distinguished name with its parts in the order of the certificate. */
+  readonly subject: string;
+  readonly commonName: string | null;
+  /** SHA-256 of the certificate: 64 hexadecimal digits in lower case. */
+  readonly fingerprint: string;
+}
+
+/**
+ * Why a handshake failed, in few words, fit for a metric:
+ * - `not-tls`: the peer sent something else; after STARTTLS, plaintext;
+ * - `closed`: the peer closed the connection within the handshake;
+ * - `version`, `cipher`: nothing that both sides speak;
+ * - `certificate`: a certificate that was required is missing or not valid;
+ * - `rejected`: the peer ended it with an alert, most often because it does not trust our certificate;
+ * - `timeout`: not whole in time;
+ * - `protocol`: anything else.
+ */
+export type TlsFaultCode = (typeof TLS_FAULTS)[number];
+
+export const TLS_FAULTS = [
+  'not-tls',
+  'closed',
+  'version',
+  'cipher',
+  'certificate',
+  'rejected',
+  'timeout',
+  'protocol',
+] as const;
+
+export interface TlsFault {
+  readonly code: TlsFaultCode;
+  /** For an operator, such as `tlsv1 alert unknown ca`. */
+  readonly text: string;
+}
