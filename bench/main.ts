@@ -1,10 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Arguments, parseArguments, USAGE } from './arguments.ts';
+import { type Arguments, parseArguments, usage } from './arguments.ts';
 import { startBackends } from './backends.ts';
 import { createChildren } from './children.ts';
 import { observeEnvironment } from './environment.ts';
+import { asSvg } from './plot.ts';
 import { asJson, asText } from './report.ts';
 import { execute } from './run.ts';
 
@@ -12,12 +13,15 @@ import { execute } from './run.ts';
 
 async function bench(options: Arguments): Promise<void> {
   const at = new Date().toISOString();
-  const described = options.subjects.map(subject => ({ subject, says: subject.describe() }));
-  const subjects = described.flatMap(({ subject, says }) => (says === undefined ? [] : [{ subject, says }]));
-  const missing = described.filter(({ says }) => says === undefined).map(({ subject }) => subject.name);
+  const described = options.subjects.map(subject => ({ subject, ...subject.describe() }));
+  const subjects = described.filter(({ missing }) => missing === undefined);
+  const missing = described.flatMap(({ subject, missing }) =>
+    missing === undefined ? [] : [[subject.name, missing] as const],
+  );
   if (subjects.length === 0) throw new Error('nothing to measure: no subject is installed');
   // A file that cannot be written should say so before the figures are there, not after.
-  if (options.json !== undefined) writeFileSync(options.json, '', { flag: 'a' });
+  for (const file of [options.json, options.svg])
+    if (file !== undefined) writeFileSync(file, '', { flag: 'a' });
 
   const children = createChildren();
   const folder = mkdtempSync(join(tmpdir(), 'smtplb-bench-'));
@@ -33,11 +37,23 @@ async function bench(options: Arguments): Promise<void> {
     const backends = await children.guard(startBackends(children));
     return execute(plan, { children, folder, backends });
   }
-  const outcomes = await measure().finally(() => children.stopAll());
+  const { outcomes, refused } = await measure().finally(() => children.stopAll());
 
-  const named = new Map(subjects.map(({ subject, says }) => [subject.name, says]));
-  const report = { environment, at, rounds: options.rounds, subjects: named, missing, outcomes };
+  const report = {
+    suite: options.suite,
+    environment,
+    at,
+    rounds: options.rounds,
+    subjects: new Map(
+      subjects.flatMap(({ subject, says }) =>
+        refused.has(subject.name) ? [] : [[subject.name, says] as const],
+      ),
+    ),
+    missing: new Map([...missing, ...refused]),
+    outcomes,
+  };
   if (options.json !== undefined) writeFileSync(options.json, asJson(report));
+  if (options.svg !== undefined) writeFileSync(options.svg, asSvg(report));
   process.stdout.write(asText(report));
 }
 
@@ -53,9 +69,9 @@ if (process.platform !== 'linux') {
   process.stderr.write('bench: needs Linux: CPU and memory are read from /proc\n');
   process.exitCode = 2;
 } else if (options === undefined) {
-  process.stdout.write(USAGE);
+  process.stdout.write(usage());
 } else if (typeof options === 'string') {
-  process.stderr.write(`bench: ${options}\n\n${USAGE}`);
+  process.stderr.write(`bench: ${options}\n\n${usage()}`);
   process.exitCode = 2;
 } else {
   await bench(options).catch(error => {

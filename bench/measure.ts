@@ -83,6 +83,25 @@ export function residentKib(pid: number): number {
   }, 0);
 }
 
+/** Between two readings of memory, for how long at most, and how far apart two may be that say the same. */
+const [READ_EVERY_MS, SETTLED_BY_MS, SAME_KIB] = [250, 5_000, 64];
+
+/**
+ * Resident memory of `pid` and everything it started, in KiB, once it has stopped changing: twice within 64 KiB of the
+ * reading before. After five seconds it is taken as it is.
+ */
+export async function settledKib(pid: number): Promise<number> {
+  const deadline = performance.now() + SETTLED_BY_MS;
+  let last = residentKib(pid);
+  for (let same = 0; same < 2 && performance.now() < deadline; ) {
+    await new Promise(resolve => setTimeout(resolve, READ_EVERY_MS));
+    const now = residentKib(pid);
+    same = Math.abs(now - last) <= SAME_KIB ? same + 1 : 0;
+    last = now;
+  }
+  return last;
+}
+
 /** `pid` and its descendants that live now. */
 function processTree(pid: number): readonly ProcessStat[] {
   const root = processStat(pid);

@@ -1,12 +1,15 @@
+import { Refusal } from './children.ts';
 import { shareOf } from './environment.ts';
 import { type Figures, figuresOf, merge } from './figures.ts';
 import { machineStat } from './measure.ts';
 import { visits } from './stats.ts';
 import type { Running, Subject, Surroundings } from './subjects/subject.ts';
+import { baseOf, type Suite } from './suites/suite.ts';
 import type { Samples, Workload } from './workloads/workload.ts';
 
 /** What is to be measured. */
 export interface Plan {
+  readonly suite: Suite;
   readonly subjects: readonly Subject[];
   readonly workloads: readonly Workload[];
   readonly rounds: number;
@@ -15,6 +18,13 @@ export interface Plan {
   readonly parallel: number | undefined;
   /** Told what is being done. */
   progress(line: string): void;
+}
+
+/** What a run gave. */
+export interface Results {
+  readonly outcomes: readonly Outcome[];
+  /** What subjects said that refused to start, by their names. */
+  readonly refused: ReadonlyMap<string, string>;
 }
 
 /** What one workload gave. */
@@ -30,19 +40,33 @@ export interface Outcome {
 
 /**
  * Starts every subject once, then runs the workloads one after the other, each as an unmeasured visit to every
- * subject and then the rounds. Rejects with the first failure: of a subject, of the load, of a backend.
+ * subject and then the rounds. A subject that refuses to start is left out; any other failure rejects: of a subject,
+ * of the load, of a backend.
  */
-export async function execute(plan: Plan, surroundings: Surroundings): Promise<readonly Outcome[]> {
+export async function execute(plan: Plan, around: Surroundings): Promise<Results> {
+  const surroundings = (await plan.suite.prepare?.(around)) ?? around;
   const running = new Map<Subject, Running>();
+  const refused = new Map<string, string>();
   for (const subject of plan.subjects) {
     plan.progress(`starting ${subject.name}`);
-    running.set(subject, await surroundings.children.guard(subject.start(surroundings)));
+    try {
+      running.set(subject, await surroundings.children.guard(subject.start(surroundings)));
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      // Which folder the configuration was in, nobody can use.
+      const why = error.message.replaceAll(`${surroundings.folder}/`, '');
+      refused.set(subject.name, why);
+      plan.progress(`${subject.name} is left out: ${why}`);
+    }
   }
+  if (running.size === 0) throw new Error('nothing to measure: no subject has started');
   const outcomes: Outcome[] = [];
   for (const workload of plan.workloads)
-    outcomes.push(await runWorkload(plan, workload, surroundings, running));
+    outcomes.push(
+      await runWorkload({ ...plan, subjects: [...running.keys()] }, workload, surroundings, running),
+    );
   await Promise.all([...running.values()].map(one => one.stop()));
-  return outcomes;
+  return { outcomes, refused };
 }
 
 async function runWorkload(
@@ -77,5 +101,6 @@ async function runWorkload(
     for (const [name, samples] of seen) rounds.get(name)?.push(merge(samples));
   }
   const stolen = shareOf('stolenUs', before, machineStat());
-  return { workload, count, parallel, figures: figuresOf(workload.metrics, rounds), stolen };
+  const references = { base: (name: string) => baseOf(plan.suite, name), nothing: plan.suite.nothing };
+  return { workload, count, parallel, figures: figuresOf(workload.metrics, rounds, references), stolen };
 }

@@ -4,6 +4,6 @@ import type { Subject } from './subject.ts';
 export const direct: Subject = {
   name: 'direct',
   usual: true,
-  describe: () => 'no balancer, straight to one backend',
+  describe: () => ({ says: 'no balancer, straight to one backend' }),
   start: async ({ backends }) => ({ address: backends[0], pid: undefined, stop: async () => {} }),
 };

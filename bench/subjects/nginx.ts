@@ -2,25 +2,43 @@ import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatAddress } from '../../lib/core/address.ts';
 import { findProgram, freeAddress, programSays } from '../programs.ts';
-import { type Subject, startProgram } from './subject.ts';
+import { type Subject, type Surroundings, startProgram } from './subject.ts';
 
-interface Installed {
+export interface Installed {
   readonly program: string;
   readonly version: string;
-  /** The directive that loads the stream module, empty where it is built in. */
+  /** The directive that loads the module, empty where it is built in. */
   readonly load: string;
 }
 
-/** nginx with its stream module, built in or beside it; undefined where either is missing. */
-function installed(): Installed | undefined {
+/** nginx with one of its modules, built in or beside it; `undefined` where either is missing. */
+export function findNginx(module: 'stream' | 'mail'): Installed | undefined {
   const program = findProgram('nginx');
   if (program === undefined) return undefined;
   const built = programSays(program, '-V');
   const version = /nginx\/(\S+)/.exec(built)?.[1] ?? '?';
-  if (/--with-stream(?:\s|$)/.test(built)) return { program, version, load: '' };
+  if (new RegExp(`--with-${module}(?:\\s|$)`).test(built)) return { program, version, load: '' };
   const folder = /--modules-path=(\S+)/.exec(built)?.[1] ?? '/usr/lib/nginx/modules';
-  const module = join(folder, 'ngx_stream_module.so');
-  return existsSync(module) ? { program, version, load: `load_module ${module};\n` } : undefined;
+  const file = join(folder, `ngx_${module}_module.so`);
+  return existsSync(file) ? { program, version, load: `load_module ${file};` } : undefined;
+}
+
+/** Writes a configuration for one worker around `sections`; returns the program and the arguments to run it with. */
+export function nginxCommand(found: Installed, surroundings: Surroundings, sections: string) {
+  const folder = mkdtempSync(join(surroundings.folder, 'nginx-'));
+  const file = join(folder, 'nginx.conf');
+  writeFileSync(
+    file,
+    `${found.load}
+daemon off;
+master_process off;
+worker_processes 1;
+pid ${join(folder, 'nginx.pid')};
+error_log stderr crit;
+events { worker_connections 19500; }
+${sections}`,
+  );
+  return { program: found.program, args: ['-p', folder, '-e', 'stderr', '-c', file] };
 }
 
 /** nginx's stream proxy, in one process. */
@@ -28,25 +46,20 @@ export const nginx: Subject = {
   name: 'nginx',
   usual: true,
   describe() {
-    const found = installed();
-    return found && `nginx ${found.version} stream, one worker, least_conn, no log`;
+    const found = findNginx('stream');
+    if (found === undefined)
+      return { says: 'nginx stream', missing: 'nginx with its stream module is not installed' };
+    return { says: `nginx ${found.version} stream, one worker, least_conn, no log` };
   },
   async start(surroundings) {
-    const found = installed();
+    const found = findNginx('stream');
     if (found === undefined) throw new Error('nginx with its stream module is not installed');
     const address = await freeAddress();
-    const folder = mkdtempSync(join(surroundings.folder, 'nginx-'));
-    const file = join(folder, 'nginx.conf');
     const servers = surroundings.backends.map(backend => `    server ${formatAddress(backend)};`);
-    writeFileSync(
-      file,
-      `${found.load}daemon off;
-master_process off;
-worker_processes 1;
-pid ${join(folder, 'nginx.pid')};
-error_log stderr crit;
-events { worker_connections 19500; }
-stream {
+    const command = nginxCommand(
+      found,
+      surroundings,
+      `stream {
   access_log off;
   upstream mx {
     least_conn;
@@ -61,6 +74,6 @@ ${servers.join('\n')}
 }
 `,
     );
-    return startProgram(surroundings, address, found.program, ['-p', folder, '-e', 'stderr', '-c', file]);
+    return startProgram(surroundings, { address, ...command });
   },
 };

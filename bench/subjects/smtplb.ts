@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, readdirSync, statSync, writeFileSync } from 'n
 import { join } from 'node:path';
 import { formatAddress } from '../../lib/core/address.ts';
 import { freeAddress } from '../programs.ts';
-import { type Subject, startProgram } from './subject.ts';
+import { certificateFiles, tlsDoors } from './certificates.ts';
+import { accepts, type Subject, startProgram } from './subject.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const BUILT = join(ROOT, 'dist/bin/smtplb.js');
@@ -38,41 +39,86 @@ function newest(): number {
   return Math.max(...times, 0);
 }
 
-interface SmtplbOptions {
+export interface SmtplbOptions {
   readonly name: string;
-  readonly usual: boolean;
+  readonly usual?: boolean;
+  readonly base?: string;
   /** Top-level keys of the configuration in which this subject differs. */
-  readonly settings: Readonly<Record<string, unknown>>;
+  readonly settings?: Readonly<Record<string, unknown>>;
+  /** Keys of its pool in which it differs. */
+  readonly pool?: Readonly<Record<string, unknown>>;
+  /** One JSON line a session, on a pipe that is read. */
+  readonly accessLog?: boolean;
+  /** TLS ends here: a listener, and a door, for each kind of certificate. */
+  readonly tls?: 'starttls' | 'implicit';
+  /** The backends that speak TLS are its backends. */
+  readonly backendsOverTls?: boolean;
 }
 
-function smtplbSubject({ name, usual, settings }: SmtplbOptions): Subject {
+/** This project with some of its keys set. */
+export function smtplbSubject(options: SmtplbOptions): Subject {
+  const { name, usual = false, base, settings = {}, pool = {}, accessLog = false, tls } = options;
   return {
     name,
     usual,
+    ...(base === undefined ? {} : { base }),
     describe() {
-      if (!existsSync(join(ROOT, 'bin/smtplb.ts')) && !existsSync(BUILT)) return undefined;
-      const keys = Object.entries(settings).map(([key, value]) => `, ${key} ${String(value)}`);
-      return `this project ${smtplbCommand().says}; metrics on, access log off${keys.join('')}`;
+      const keys = Object.entries({ ...settings, ...pool, ...(tls && { tls }) }).map(
+        ([key, value]) => `, ${key} ${typeof value === 'string' ? value : JSON.stringify(value)}`,
+      );
+      const says = `this project ${smtplbCommand().says}; metrics on, access log ${accessLog ? 'on, read' : 'off'}${keys.join('')}`;
+      const there = existsSync(join(ROOT, 'bin/smtplb.ts')) || existsSync(BUILT);
+      return there ? { says } : { says, missing: 'neither sources nor dist' };
     },
     async start(surroundings) {
-      const [address, admin] = [await freeAddress(), await freeAddress()];
+      const [plain, admin] = [await freeAddress(), await freeAddress()];
+      const doors = tls === undefined ? undefined : await tlsDoors();
+      const address = doors?.values().next().value ?? plain;
+      const listeners =
+        doors === undefined
+          ? [{ name: 'mx', listen: [formatAddress(address)], pool: 'mx' }]
+          : [...doors].map(([kind, door]) => {
+              const { cert, key } = certificateFiles(surroundings.folder, kind);
+              const listen = [formatAddress(door)];
+              return { name: kind, listen, pool: 'mx', tls: { mode: tls, certificates: [{ cert, key }] } };
+            });
+      const { backends, tlsBackends = [] } = surroundings;
+      const its = options.backendsOverTls === true ? tlsBackends : backends;
       const configuration = {
-        log: { level: 'warn', access: false },
+        log: { level: accessLog ? 'info' : 'warn', access: accessLog },
         admin: { listen: formatAddress(admin) },
-        listeners: [{ name: 'mx', listen: [formatAddress(address)], pool: 'mx' }],
-        pools: [
-          { name: 'mx', backends: surroundings.backends.map(one => ({ address: formatAddress(one) })) },
-        ],
+        listeners,
+        pools: [{ name: 'mx', backends: its.map(one => ({ address: formatAddress(one) })), ...pool }],
         ...settings,
       };
       const file = join(mkdtempSync(join(surroundings.folder, `${name}-`)), 'smtplb.yaml');
       // JSON is YAML.
       writeFileSync(file, JSON.stringify(configuration, undefined, 2));
-      const args = [...smtplbCommand().args, 'run', '--config', file];
-      return startProgram(surroundings, address, process.execPath, args);
+      return startProgram(surroundings, {
+        address,
+        program: process.execPath,
+        args: [...smtplbCommand().args, 'run', '--config', file],
+        ...(doors && { doors }),
+        ...(tls === 'implicit' && { ready: signal => accepts(address, signal) }),
+        ...(accessLog && { stdout: 'read' as const }),
+      });
     },
   };
 }
 
 /** This project with what it chooses by itself. */
-export const smtplb = smtplbSubject({ name: 'smtplb', usual: true, settings: {} });
+export const smtplb = smtplbSubject({ name: 'smtplb' });
+
+const transports = ['net', 'epoll'] as const;
+
+/** Each transport, in one thread and in two, and with the log an operator would have. */
+export const smtplbVariants: readonly Subject[] = transports.flatMap(transport => [
+  smtplbSubject({ name: `smtplb-${transport}`, usual: true, settings: { transport, shards: 1 } }),
+  smtplbSubject({ name: `smtplb-${transport}-2`, settings: { transport, shards: 2 } }),
+  smtplbSubject({
+    name: `smtplb-${transport}-log`,
+    base: 'haproxy-log',
+    settings: { transport, shards: 1 },
+    accessLog: true,
+  }),
+]);

@@ -1,8 +1,20 @@
 import { connect } from './connect.ts';
+import { crowd } from './crowd.ts';
 import { latency } from './latency.ts';
 import { memory } from './memory.ts';
-import { kept, large, sessions } from './messages.ts';
+import { huge, kept, large, sessions } from './messages.ts';
+import { slow } from './slow.ts';
 import type { Workload } from './workload.ts';
 
-/** Every workload there is, in the order in which they run. */
-export const WORKLOADS: readonly Workload[] = [sessions, kept, large, connect, latency, memory];
+/** Every workload of the usual suite, in the order in which they run. */
+export const WORKLOADS: readonly Workload[] = [
+  sessions,
+  kept,
+  large,
+  huge,
+  connect,
+  latency,
+  memory,
+  crowd,
+  slow,
+];

@@ -9,5 +9,8 @@ export const connect: Workload = throughput({
   unit: 'session',
   count: 2_000,
   parallel: 20,
-  work: ({ running, count, parallel }) => generate({ address: running.address, count, parallel }),
+  async work({ running, count, parallel }) {
+    await generate({ address: running.address, count, parallel });
+    return {};
+  },
 });

@@ -1,14 +1,15 @@
-import { generate, openIdle } from '../generator.ts';
-import { residentKib } from '../measure.ts';
+import { openIdle } from '../generator.ts';
 import { median } from '../stats.ts';
-import { pause, type Samples, type Workload } from './workload.ts';
+import { withFresh } from './fresh.ts';
+import type { Metric, Samples, Workload } from './workload.ts';
 
-/** Sessions that a fresh process has served before it is looked at: code is loaded and pools have grown. */
-const WARM_SESSIONS = 300;
-/** For an idle process to give back what it does not need, if it means to. */
-const SETTLE_MS = 500;
+/** Growth of a fresh process, a session; `what` sessions those are. */
+export function growthMetric(what: string): Metric {
+  const title = `KiB ${what} session`;
+  return { key: 'growth', title, unit: 'KiB', of: 'growth', reduce: median, compared: true, plotted: true };
+}
 
-/** What a session costs that only waits. A process that has served many keeps their memory, so each visit has its own. */
+/** What a session costs that only waits. */
 export const memory: Workload = {
   name: 'memory',
   says: 'resident memory of a fresh process, less what it was before the idle sessions came',
@@ -16,24 +17,20 @@ export const memory: Workload = {
   parallel: 1,
   passes: 1,
   metrics: [
-    { key: 'idle', title: 'KiB an idle session', unit: 'KiB', of: 'idle', reduce: median, compared: true },
+    growthMetric('an idle'),
     { key: 'base', title: 'MiB before', unit: 'MiB', of: 'base', reduce: median, compared: false },
   ],
-  async visit({ subject, surroundings, count }): Promise<Samples> {
-    const running = await subject.start(surroundings);
-    try {
-      if (running.pid === undefined) return {};
-      const { address, pid } = running;
-      await generate({ address, count: WARM_SESSIONS, parallel: 20, bytes: 1_024 });
-      await pause(SETTLE_MS);
-      const before = residentKib(pid);
-      const clients = await openIdle(address, count);
-      await pause(SETTLE_MS);
-      const after = residentKib(pid);
-      for (const client of clients) client.destroy();
-      return { idle: [(after - before) / count], base: [before / 1_024] };
-    } finally {
-      await running.stop();
-    }
+  async visit(visit): Promise<Samples> {
+    // Without a process there is nothing to look at.
+    if (visit.running.pid === undefined) return {};
+    return withFresh(visit, visit.surroundings, 1_024, async ({ running, beforeKib, growth }) => {
+      const clients = await openIdle(running.address, visit.count);
+      const samples = {
+        growth: await growth(visit.count),
+        base: beforeKib === undefined ? [] : [beforeKib / 1_024],
+      };
+      for (const client of clients) client.reset();
+      return samples;
+    });
   },
 };

@@ -1,12 +1,14 @@
 import { send } from '../load.ts';
 import { throughput } from './throughput.ts';
-import type { Visit, Workload } from './workload.ts';
+import type { Samples, Visit, Workload } from './workload.ts';
 
 /** The workloads that send mail: they differ in size and in what is kept open. */
 
 function sending(bytes: number, kept: boolean) {
-  return ({ surroundings, running, count, parallel }: Visit) =>
-    send(surroundings.children, { address: running.address, count, parallel, bytes, kept });
+  return async ({ surroundings, running, count, parallel }: Visit): Promise<Samples> => {
+    await send(surroundings.children, { address: running.address, count, parallel, bytes, kept });
+    return {};
+  };
 }
 
 /** What most mail is: a session for every small message. */
@@ -37,4 +39,14 @@ export const large: Workload = throughput({
   count: 300,
   parallel: 4,
   work: sending(1_048_576, false),
+});
+
+/** What a list owner's newsletter with its pictures is, or a scanner's output: nothing but moving bytes. */
+export const huge: Workload = throughput({
+  name: 'huge',
+  says: 'one message of 50 MiB a session',
+  unit: 'message',
+  count: 12,
+  parallel: 4,
+  work: sending(52_428_800, false),
 });

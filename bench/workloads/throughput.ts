@@ -16,6 +16,7 @@ function metricsOf(unit: string): readonly Metric[] {
       of: 'process',
       reduce: mean,
       compared: true,
+      plotted: true,
     },
     {
       key: 'machineCpu',
@@ -30,18 +31,20 @@ function metricsOf(unit: string): readonly Metric[] {
 
 type Throughput = Omit<Workload, 'metrics' | 'passes' | 'visit'> & {
   readonly unit: string;
-  /** Does all the work of a visit. */
-  work(visit: Visit): Promise<void>;
+  /** What is made of further samples. */
+  readonly further?: readonly Metric[];
+  /** Does all the work of a visit; resolves with further samples, if any, or with better ones than are taken around it. */
+  work(visit: Visit): Promise<Samples>;
 };
 
 /** A workload that runs at full speed, measured by what it costs. */
-export function throughput({ unit, work, ...rest }: Throughput): Workload {
+export function throughput({ unit, work, further = [], ...rest }: Throughput): Workload {
   async function visit(visit: Visit): Promise<Samples> {
     const { running, count } = visit;
     const processNow = () => (running.pid === undefined ? undefined : processCpuUs(running.pid));
     await pause(SETTLE_MS);
     const [machineBefore, processBefore, start] = [machineStat().busyUs, processNow(), performance.now()];
-    await work(visit);
+    const samples = await work(visit);
     const seconds = (performance.now() - start) / 1_000;
     await pause(SETTLE_MS);
     const [machineAfter, processAfter] = [machineStat().busyUs, processNow()];
@@ -49,7 +52,8 @@ export function throughput({ unit, work, ...rest }: Throughput): Workload {
       processBefore === undefined || processAfter === undefined
         ? []
         : [(processAfter - processBefore) / count];
-    return { rate: [count / seconds], process: own, machine: [(machineAfter - machineBefore) / count] };
+    const machine = [(machineAfter - machineBefore) / count];
+    return { rate: [count / seconds], process: own, machine, ...samples };
   }
-  return { ...rest, passes: 2, metrics: metricsOf(unit), visit };
+  return { ...rest, passes: 2, metrics: [...metricsOf(unit), ...further], visit };
 }

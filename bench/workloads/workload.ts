@@ -14,8 +14,10 @@ export interface Metric {
   reduce(samples: readonly number[]): number | undefined;
   /** What the subject adds to having none: less the direct way's figure of the same round. */
   readonly added?: true;
-  /** Whether a ratio to HAProxy says anything. */
+  /** Whether a ratio to the base says anything. */
   readonly compared: boolean;
+  /** Whether its ratios are drawn. */
+  readonly plotted?: true;
 }
 
 /** What one visit is given. */

@@ -1,7 +1,11 @@
 import t from 'tap';
-import { figuresOf, merge } from '../../bench/figures.ts';
+import { figuresOf as figuresWith, merge, type References } from '../../bench/figures.ts';
 import { mean, median } from '../../bench/stats.ts';
-import type { Metric } from '../../bench/workloads/workload.ts';
+import type { Metric, Samples } from '../../bench/workloads/workload.ts';
+
+const toHaproxy: References = { base: () => 'haproxy', nothing: 'direct' };
+const figuresOf = (metrics: readonly Metric[], rounds: ReadonlyMap<string, readonly Samples[]>) =>
+  figuresWith(metrics, rounds, toHaproxy);
 
 const cpu: Metric = { key: 'cpu', title: 'CPU', unit: 'µs', of: 'cpu', reduce: mean, compared: true };
 const rate: Metric = { key: 'rate', title: 'rate', unit: '1/s', of: 'rate', reduce: mean, compared: false };
@@ -58,4 +62,26 @@ t.test('there is no ratio where HAProxy added nothing in half of the rounds', as
 t.test('a subject without a process has no figure of one', async t => {
   const rounds = new Map([['direct', [{ cpu: [] }, {}]]]);
   t.equal(figuresOf([cpu], rounds).get('direct')?.get('cpu'), undefined);
+});
+
+t.test('a subject with a base of its own is held against that', async t => {
+  const rounds = new Map([
+    ['smtplb-log', [{ cpu: [30] }]],
+    ['haproxy', [{ cpu: [10] }]],
+    ['haproxy-log', [{ cpu: [20] }]],
+  ]);
+  const base = (subject: string) => (subject === 'smtplb-log' ? 'haproxy-log' : 'haproxy');
+  const figures = figuresWith([cpu], rounds, { base, nothing: undefined });
+  t.equal(figures.get('smtplb-log')?.get('cpu')?.ratio?.median, 1.5);
+  t.equal(figures.get('haproxy-log')?.get('cpu')?.ratio?.median, 2);
+});
+
+t.test('without a direct way nothing is said about what is added', async t => {
+  const rounds = new Map([['smtplb', [{ wait: [130] }]]]);
+  t.equal(
+    figuresWith([added], rounds, { base: () => 'haproxy', nothing: undefined })
+      .get('smtplb')
+      ?.get('added'),
+    undefined,
+  );
 });
