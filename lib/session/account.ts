@@ -3,6 +3,9 @@ import type { Relay } from '../transport/contract.ts';
 import type { Handshake } from './handshake.ts';
 import { type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
 
+/** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
+export const IDLE_LOOKS = 8;
+
 /** What a session has moved and what was learnt on the way, for counters, record and the search for idleness. */
 export class SessionAccount {
   /** Bytes in all, as of the last `count`. */
@@ -14,8 +17,9 @@ export class SessionAccount {
   readonly #row: number;
   #beforeRelayFromClient = 0;
   #beforeRelayFromBackend = 0;
-  /** Bytes in all when `movedSinceLook` was last asked. */
+  /** Bytes in all at the last look for idleness, and looks since that found no more. */
   #looked = 0;
+  #idleLooks = 0;
 
   constructor(stats: ShardStats, row: number) {
     this.#stats = stats;
@@ -42,12 +46,12 @@ export class SessionAccount {
     this.bytesFromBackend = fromBackend;
   }
 
-  /** Whether a byte has moved since the last look; only the search for idleness looks. */
-  movedSinceLook(relay: Relay | null): boolean {
+  /** Looks for idleness: true once IDLE_LOOKS looks in a row have seen no byte move. Only the search for it asks. */
+  idle(relay: Relay | null): boolean {
     this.count(relay);
     const moved = this.bytesFromClient + this.bytesFromBackend;
-    const before = this.#looked;
+    this.#idleLooks = moved > this.#looked ? 0 : this.#idleLooks + 1;
     this.#looked = moved;
-    return moved > before;
+    return this.#idleLooks >= IDLE_LOOKS;
   }
 }

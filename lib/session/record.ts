@@ -1,8 +1,9 @@
 import { type Address, formatAddress } from '../core/address.ts';
-import type { Cause, Phase } from '../core/termination.ts';
+import { type Cause, type Phase, terminationCode } from '../core/termination.ts';
 import { capabilityNames } from '../smtp/capabilities.ts';
 import type { HandshakeObserver } from '../smtp/observer.ts';
-import type { FailedTry } from './backend-search.ts';
+import type { SessionAccount } from './account.ts';
+import type { BackendSearch, FailedTry } from './backend-search.ts';
 
 /** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
 export interface SessionRecord {
@@ -36,6 +37,51 @@ export interface SessionRecord {
   readonly phase: Phase;
   /** Cause and phase in two letters. */
   readonly termination: string;
+}
+
+/** Why a session ended, and where. */
+export interface Ending {
+  readonly cause: Cause;
+  readonly phase: Phase;
+}
+
+/** Where a record's facts come from. */
+export interface RecordSource {
+  readonly id: string;
+  readonly ageMs: number;
+  readonly listener: string;
+  readonly client: Address;
+  /** Who connected. */
+  readonly via: Address;
+  readonly pool: string;
+  readonly search: BackendSearch | null;
+  readonly handshakeMs: number | null;
+  readonly account: SessionAccount;
+}
+
+export function makeRecord(source: RecordSource, { cause, phase }: Ending): SessionRecord {
+  const { search, via, client, account } = source;
+  return {
+    id: source.id,
+    startedAtMs: Date.now() - source.ageMs,
+    listener: source.listener,
+    client: clientText(client),
+    ...(via === client ? {} : { via: clientText(via) }),
+    pool: source.pool,
+    backend: search?.backendName ?? null,
+    retries: search?.failedTries ?? [],
+    queueMs: search?.queueMs ?? 0,
+    connectMs: search?.connectMs ?? 0,
+    greetingMs: search?.greetingMs ?? 0,
+    handshakeMs: source.handshakeMs,
+    durationMs: source.ageMs,
+    bytesFromClient: account.bytesFromClient,
+    bytesFromBackend: account.bytesFromBackend,
+    ...account.facts,
+    cause,
+    phase,
+    termination: terminationCode(cause, phase),
+  };
 }
 
 /** A session that is not over, as an operator may see it. */

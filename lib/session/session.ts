@@ -2,11 +2,11 @@ import type { Client } from '../admission/client-limits.ts';
 import type { Address } from '../core/address.ts';
 import { LINGER_MS } from '../core/limits.ts';
 import { terminationColumn } from '../core/shard-stats.ts';
-import { type Cause, type Phase, terminationCode } from '../core/termination.ts';
+import type { Cause, Phase } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
-import { SessionAccount } from './account.ts';
+import { IDLE_LOOKS, SessionAccount } from './account.ts';
 import { BackendSearch, type SearchOwner } from './backend-search.ts';
 import type { SessionContext } from './context.ts';
 import { EarlyClient } from './early-client.ts';
@@ -14,12 +14,9 @@ import { Handshake, type HandshakeOwner } from './handshake.ts';
 import { identityHeader } from './identity.ts';
 import { LingeringClient } from './lingering-client.ts';
 import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
-import { clientText, type SessionRecord, type SessionView } from './record.ts';
+import { clientText, type Ending, makeRecord, type SessionRecord, type SessionView } from './record.ts';
 import { refusalLine } from './refusal.ts';
 import { assertTransition, type SessionState } from './state.ts';
-
-/** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
-const IDLE_LOOKS = 8;
 
 /**
  * One client connection and the backend connection that serves it. The session decides what comes next; the work of
@@ -50,7 +47,6 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   readonly #account: SessionAccount;
   #committedAtMs = 0;
   #handshakeMs: number | null = null;
-  #idleLooks = 0;
 
   constructor(context: SessionContext, client: Connection) {
     this.#context = context;
@@ -159,12 +155,11 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   }
 
   onHandshakeDone(): void {
-    const { listener, transport, wheel } = this.#context;
     const backend = this.#backend as Connection;
     this.#enter('relaying');
     this.#leaveHandshake();
-    this.#relay = transport.relay(this.#client, backend, this);
-    wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
+    this.#relay = this.#context.transport.relay(this.#client, backend, this);
+    this.#armIdleness();
   }
 
   onHandshakeBroken(cause: Cause): void {
@@ -289,10 +284,13 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   }
 
   #lookForIdleness(): void {
+    if (this.#account.idle(this.#relay)) this.terminate('idle-timeout');
+    else this.#armIdleness();
+  }
+
+  #armIdleness(): void {
     const { listener, wheel } = this.#context;
-    this.#idleLooks = this.#account.movedSinceLook(this.#relay) ? 0 : this.#idleLooks + 1;
-    if (this.#idleLooks >= IDLE_LOOKS) this.terminate('idle-timeout');
-    else wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
+    wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
   }
 
   #leaveHandshake(): void {
@@ -303,30 +301,21 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#handshake = null;
   }
 
-  #makeRecord({ cause, phase }: Ending): SessionRecord {
-    const search = this.#search;
-    const via = this.#client.remote;
-    return {
-      id: this.#identifier(),
-      startedAtMs: Date.now() - this.#ageMs(),
-      listener: this.#context.listener.name,
-      client: clientText(this.#clientAddress),
-      ...(via === this.#clientAddress ? {} : { via: clientText(via) }),
-      pool: this.#context.balancer.pool.name,
-      backend: search?.backendName ?? null,
-      retries: search?.failedTries ?? [],
-      queueMs: search?.queueMs ?? 0,
-      connectMs: search?.connectMs ?? 0,
-      greetingMs: search?.greetingMs ?? 0,
-      handshakeMs: this.#handshakeMs,
-      durationMs: this.#ageMs(),
-      bytesFromClient: this.#account.bytesFromClient,
-      bytesFromBackend: this.#account.bytesFromBackend,
-      ...this.#account.facts,
-      cause,
-      phase,
-      termination: terminationCode(cause, phase),
-    };
+  #makeRecord(ending: Ending): SessionRecord {
+    return makeRecord(
+      {
+        id: this.#identifier(),
+        ageMs: this.#ageMs(),
+        listener: this.#context.listener.name,
+        client: this.#clientAddress,
+        via: this.#client.remote,
+        pool: this.#context.balancer.pool.name,
+        search: this.#search,
+        handshakeMs: this.#handshakeMs,
+        account: this.#account,
+      },
+      ending,
+    );
   }
 
   #identifier(): string {
@@ -341,9 +330,4 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   #ageMs(): number {
     return this.#context.wheel.now() - this.#acceptedAtMs;
   }
-}
-
-interface Ending {
-  readonly cause: Cause;
-  readonly phase: Phase;
 }
