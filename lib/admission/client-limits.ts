@@ -1,7 +1,7 @@
 import type { Address } from '../core/address.ts';
-import { createClientKey, hashClient, readClientKey } from './client-key.ts';
-import { claimSlot, findSlot, sessionsAt } from './client-slots.ts';
-import { type ClientTable, lockSet, openClientTable, unlockSet, WAYS } from './client-table.ts';
+import { createClientKey, readClientKey } from './client-key.ts';
+import { type Bounds, enterTable, sessionsAt, TOO_FAST } from './client-slots.ts';
+import { type ClientTable, openClientTable, WAYS } from './client-table.ts';
 
 /** Bounds for each client of a listener; a client is an IPv4 address, or an IPv6 network of `ipv6Prefix` bits. */
 export interface PerClientLimits {
@@ -45,37 +45,16 @@ const UNCOUNTED: Client = { table: null, slot: -1 };
 export function createClientLimits(initial: PerClientLimits, shard = 0): ClientLimits {
   const key = createClientKey();
   let limits = initial;
-  let { costMs, burstMs } = cells(limits);
+  let bounds = boundsOf(limits);
   let table = tableFor(limits, null, shard);
 
   return {
     enter(address, nowMs) {
       if (table === null) return UNCOUNTED;
       readClientKey(address, limits.ipv6Prefix, key);
-      const hash = hashClient(key, table.seed0, table.seed1);
-      const set = hash & (table.sets - 1);
-      const mark = hash === 0 ? 1 : hash;
-      if (!lockSet(table, set)) return 'client-limit';
-      let slot = findSlot(table, set, mark, key);
-      const sessions = slot < 0 ? 0 : sessionsAt(table, slot) + (table.others[slot] as number);
-      const owedUntilMs = slot < 0 ? nowMs : Math.max(table.paidOffAtMs[slot] as number, nowMs);
-      const isOver = sessions >= limits.connections;
-      const isTooFast = owedUntilMs + costMs - nowMs > burstMs;
-      if (!isOver && !isTooFast) {
-        if (slot < 0) slot = claimSlot(table, set, mark, key, nowMs);
-        if (slot >= 0) {
-          const at = slot * table.shards + table.shard;
-          table.paidOffAtMs[slot] = owedUntilMs + costMs;
-          table.untold[slot] = (table.untold[slot] as number) + 1;
-          table.held[at] = (table.held[at] as number) + 1;
-        }
-      }
-      unlockSet(table, set);
-      if (isOver) return 'client-limit';
-      if (isTooFast) return 'client-rate';
-      if (slot < 0) return 'client-limit';
-      Atomics.store(table.changed, set, 1);
-      return { table, slot };
+      const slot = enterTable(table, key, bounds, nowMs);
+      if (slot >= 0) return { table, slot };
+      return slot === TOO_FAST ? 'client-rate' : 'client-limit';
     },
 
     leave({ table: from, slot }) {
@@ -88,7 +67,7 @@ export function createClientLimits(initial: PerClientLimits, shard = 0): ClientL
 
     update(next) {
       limits = next;
-      ({ costMs, burstMs } = cells(next));
+      bounds = boundsOf(next);
       table = tableFor(next, table, shard);
     },
 
@@ -124,9 +103,9 @@ export function hasClientLimits({ connections, rate }: PerClientLimits): boolean
  * Generic cell rate algorithm: one number a client, no window to reset, bursts of `count` allowed. A session costs
  * `costMs` of time; `burstMs` may be owed.
  */
-export function cells({ rate }: Pick<PerClientLimits, 'rate'>): { costMs: number; burstMs: number } {
-  if (rate === null) return { costMs: 0, burstMs: 0 };
+export function boundsOf({ connections, rate }: PerClientLimits): Bounds {
+  if (rate === null) return { connections, costMs: 0, burstMs: 0 };
   const costMs = rate.perMs / rate.count;
   // The costs of a whole burst may add up to a little more than the whole: the last session must not pay for that.
-  return { costMs, burstMs: rate.perMs + costMs / 1_000 };
+  return { connections, costMs, burstMs: rate.perMs + costMs / 1_000 };
 }

@@ -17,7 +17,7 @@ t.test(
     const faults: string[] = [];
     for (let round = 0; round < 2_000; round++) {
       const rate = { count: 1 + random.below(200), perMs: random.pick([1_000, 60_000, 3_600_000, 7_777]) };
-      const limits = createClientLimits({ ...UNBOUNDED, rate });
+      const limits = createClientLimits({ ...UNBOUNDED, rate, table: clientTableMemory({ clients: 1 }) });
       // A machine that has been up for months, and a clock with fractions.
       const nowMs = random.below(2 ** 32) + random.below(1_000) / 997;
       let admitted = 0;
