@@ -9,7 +9,7 @@ import { recordSuccess, standing } from './pool/passive-health.ts';
 import { recordReturn } from './pool/slow-start.ts';
 import type { BackendSnapshot } from './pool/snapshot.ts';
 import type { Rows } from './rows.ts';
-import { type Shard, type ShardOptions, startShard } from './shard/shard.ts';
+import type { DataPlane } from './shard/data-plane.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
 
 export interface ControlPlaneOptions {
@@ -18,20 +18,20 @@ export interface ControlPlaneOptions {
   readonly operator: OperatorState;
   readonly monitor: Monitor;
   readonly now: MonotonicMs;
-  readonly shard: ShardOptions;
+  readonly start: (first: ShardSnapshot) => Promise<DataPlane>;
 }
 
 /** What runs now: a configuration, and the snapshot that was made of it, of health and of the operator's words. */
 export interface ControlPlane {
-  readonly shard: Shard;
+  readonly data: DataPlane;
   readonly config: Config;
   readonly snapshot: ShardSnapshot;
   /** How often a configuration has been put into use. */
   readonly generation: number;
   /** Puts a configuration into use; rejects with a sentence, and with nothing changed, where that cannot be done. */
   use(config: Config): Promise<void>;
-  /** Health, admin states or weights have changed: tells the shards. */
-  publish(): void;
+  /** Health, admin states or weights have changed: tells the shards, and resolves when they go by it. */
+  publish(): Promise<void>;
   /**
    * A check has seen a backend greet. If sessions had failed there and its pause is over, it is trusted again: a backup,
    * or a quiet night, would leave it under suspicion until a session tried it.
@@ -54,10 +54,10 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
-  const shard = await startShard(snapshot, options.shard);
+  const data = await options.start(snapshot);
   monitor.update(checkedBackends(config, places));
 
-  const publish = (): void => {
+  const publish = (): Promise<void> => {
     const before = new Map(
       snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
     );
@@ -72,7 +72,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
         if (!serving(was) && serving(backend)) recordReturn(board, backend.row, now());
       }
     }
-    shard.publish(snapshot.pools);
+    return data.publish(snapshot.pools);
   };
 
   const use = async (next: Config): Promise<void> => {
@@ -81,7 +81,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
     assemble(config, places, rows, stateOf);
     const nextSnapshot = assemble(next, nextPlaces, rows, stateOf);
-    await shard.update(nextSnapshot);
+    await data.update(nextSnapshot);
     // What sessions met at a backend's old address says nothing of the new one.
     for (const row of movedRows(snapshot, nextSnapshot)) recordSuccess(board, row);
     config = next;
@@ -90,11 +90,11 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     generation++;
     monitor.update(checkedBackends(config, places));
     // What checks and the operator said while the sockets changed is not in that snapshot.
-    publish();
+    await publish();
   };
 
   return {
-    shard,
+    data,
     get config() {
       return config;
     },

@@ -1,7 +1,7 @@
 import { closeSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
 import type { OperatorWord } from './admin/operator-state.ts';
 import { formatAddress, ipAddress, ipFromBytes, parseAddress } from './core/address.ts';
-import type { InheritedSocket, TakeInherited } from './shard/listening-sockets.ts';
+import type { InheritedSocket, TakeInherited } from './shard/sockets.ts';
 
 /** What a predecessor hands down in the environment, under `HANDED_DOWN`: see upgrade.ts. */
 export interface HandedDown {
@@ -72,14 +72,17 @@ export function readInheritance(env: NodeJS.ProcessEnv): Inheritance {
   };
   return {
     fromPredecessor: text !== undefined,
-    takeInherited(wanted) {
+    takeInherited(wanted, again = false) {
       // Who is bound where it is wanted goes first, or a name would take away what another address needs. Port 0 is
       // written as often as there are listeners without a port of their own: there the name tells which.
       const found = wanted.map(({ address, listener }) =>
         take(socket => socket.address === address && socket.name === listener),
       );
-      for (const [at, { address }] of wanted.entries())
-        found[at] ??= take(socket => socket.address === address);
+      for (const [at, { address }] of wanted.entries()) {
+        const sure = !again || !address.endsWith(':0');
+        if (sure) found[at] ??= take(socket => socket.address === address);
+      }
+      if (again) return found;
       for (const [at, { listener }] of wanted.entries())
         found[at] ??= take(({ activated, name }) => activated && name !== '' && name === listener);
       return found;

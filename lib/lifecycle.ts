@@ -48,16 +48,17 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   });
 
   const drain = async (handedOver: boolean): Promise<void> => {
-    const { shard } = plane;
+    const { data } = plane;
     const { drainTimeoutMs } = plane.config;
     const deadline = setTimeout(() => {
-      logger.warn({ sessions: shard.sessions }, 'drainTimeout is over: ending the sessions that are left');
-      shard.cut();
+      logger.warn({ sessions: data.sessions }, 'drainTimeout is over: ending the sessions that are left');
+      data.cut();
     }, drainTimeoutMs);
     // The successor's doors are open by now; ours would answer for the wrong instance.
     if (handedOver) await admin()?.close(true);
-    const { sessions } = shard;
-    const drained = shard.drain(handedOver);
+    await data.close(handedOver);
+    const { sessions } = data;
+    const drained = data.drain(handedOver);
     // Not before the doors are closed: who reads it may rely on it.
     logger.info({ sessions, drainTimeoutMs }, 'stopping: no new sessions');
     await drained;
@@ -71,7 +72,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
   const upgrade = async (): Promise<Outcome> => {
     const doors = admin()?.inheritable ?? [];
     const successor = await startSuccessor({
-      sockets: [...plane.shard.inheritable, ...doors.map(door => ({ listener: '', ...door }))],
+      sockets: [...plane.data.inheritable, ...doors.map(door => ({ listener: '', ...door }))],
       operator: operator.entries(),
       timeoutMs: UPGRADE_TIMEOUT_MS,
     });
@@ -87,7 +88,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
     // The watchdog is the successor's from now on: ours would hide that it hangs.
     notifier.unwatch();
     notifier.tell(`MAINPID=${successor.pid}`);
-    const sessions = plane.shard.sessions;
+    const sessions = plane.data.sessions;
     logger.info({ successor: successor.pid, sessions }, 'upgrade: the successor is ready');
     const finishing = `${sessions} sessions are finishing in process ${process.pid}`;
     // The answer goes out before its door is closed.
@@ -110,7 +111,7 @@ export function createLifecycle(options: LifecycleOptions): Lifecycle {
         notifier.tell('STOPPING=1');
         stopping = drain(false);
       } else {
-        plane.shard.cut();
+        plane.data.cut();
       }
       return stopping;
     },

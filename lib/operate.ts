@@ -2,10 +2,12 @@ import type { Control, Outcome } from './admin/control.ts';
 import type { OperatorState } from './admin/operator-state.ts';
 import type { StatusDocument } from './admin/status.ts';
 import type { ControlPlane } from './control-plane.ts';
+import type { Board } from './core/board.ts';
 import type { Logger } from './core/log.ts';
 
 export interface OperateOptions {
   readonly plane: ControlPlane;
+  readonly board: Board;
   readonly operator: OperatorState;
   readonly logger: Logger;
   readonly status: () => StatusDocument;
@@ -22,7 +24,7 @@ const UPGRADING: Outcome = {
 
 /** The operator's verbs on a running instance. Each is logged, whoever asked for it. */
 export function createControl(options: OperateOptions): Control {
-  const { logger, operator, plane, reload, status, upgrade, upgrading } = options;
+  const { board, logger, operator, plane, reload, status, upgrade, upgrading } = options;
   /** A sentence where there is no such backend, naming those there are. */
   const unknown = (pool: string, backend: string): string | null => {
     const known = plane.snapshot.pools.find(({ name }) => name === pool);
@@ -31,38 +33,39 @@ export function createControl(options: OperateOptions): Control {
     return `there is no backend ${pool}/${backend}; pool ${pool} has ${names(known.backends)}`;
   };
 
+  const running = (pool: string, backend: string): number => {
+    const { backends = [] } = plane.snapshot.pools.find(({ name }) => name === pool) ?? {};
+    const row = backends.find(({ name }) => name === backend)?.row;
+    return row === undefined ? 0 : Atomics.load(board.backendSlots, row);
+  };
+
   return {
     status,
     reload: async () => (upgrading() ? UPGRADING : reload()),
     upgrade,
 
-    sessions: ({ pool, backend, limit }) =>
-      plane.shard.views(
-        view =>
-          (pool === undefined || view.pool === pool) && (backend === undefined || view.backend === backend),
-        limit,
-      ),
+    sessions: filter => plane.data.views(filter),
 
-    setAdmin(pool, backend, state, endSessions) {
+    async setAdmin(pool, backend, state, endSessions) {
       if (upgrading()) return UPGRADING;
       const why = unknown(pool, backend);
       if (why !== null) return { ok: false, message: why };
       operator.say(pool, backend, { admin: state });
-      plane.publish();
-      const ended = endSessions ? plane.shard.endSessions(pool, backend) : 0;
+      await plane.publish();
+      const ended = endSessions ? await plane.data.endSessions(pool, backend) : 0;
       logger.info({ pool, backend, state, ended }, 'the operator has changed a backend');
       return {
         ok: true,
-        message: `${pool}/${backend} is ${state === 'ready' ? '' : 'in '}${state}${sessionsLeft(plane, pool, backend, ended)}`,
+        message: `${pool}/${backend} is ${state === 'ready' ? '' : 'in '}${state}${sessionsLeft(running(pool, backend), ended)}`,
       };
     },
 
-    setWeight(pool, backend, weight) {
+    async setWeight(pool, backend, weight) {
       if (upgrading()) return UPGRADING;
       const why = unknown(pool, backend);
       if (why !== null) return { ok: false, message: why };
       operator.say(pool, backend, { weight });
-      plane.publish();
+      await plane.publish();
       logger.info({ pool, backend, weight }, 'the operator has changed a weight');
       return {
         ok: true,
@@ -72,11 +75,7 @@ export function createControl(options: OperateOptions): Control {
   };
 }
 
-function sessionsLeft(plane: ControlPlane, pool: string, backend: string, ended: number): string {
-  const left = plane.shard.views(
-    view => view.pool === pool && view.backend === backend,
-    Number.POSITIVE_INFINITY,
-  ).length;
+function sessionsLeft(left: number, ended: number): string {
   const told = ended > 0 ? `, ${ended === 1 ? '1 session was' : `${ended} sessions were`} ended` : '';
   return `${told}; ${left === 1 ? '1 session is' : `${left} sessions are`} running there`;
 }

@@ -19,10 +19,10 @@ import { createNotifier } from './notify.ts';
 import { createControl } from './operate.ts';
 import { createReloader, type ReadConfig } from './reload.ts';
 import { createRows } from './rows.ts';
-import { logSession } from './shard/access-log.ts';
-import type { Shard } from './shard/shard.ts';
+import type { DataPlane } from './shard/data-plane.ts';
+import { startDataPlane } from './shard/fleet.ts';
+import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
 import { checkReader, readStatus } from './status.ts';
-import { createNetTransport } from './transport/net/transport.ts';
 
 /** One running instance. */
 export interface Server {
@@ -46,10 +46,15 @@ export interface ServerOptions {
   readonly read?: ReadConfig;
   /** Sockets and words from a predecessor or from systemd; nothing unless given. */
   readonly inheritance?: Inheritance;
+  /** Other shards than the configuration asks for. */
+  readonly shards?: ShardChoice;
 }
 
 /** Descriptors that are not the sessions': the log, name look-ups, and whatever the runtime opens for a moment. */
 const OTHER_DESCRIPTORS = 32;
+
+/** Descriptors of a thread's own: its loops and wake-ups, and a listening socket for each address. */
+const SHARD_DESCRIPTORS = 32;
 
 /** The composition root: builds the planes, wires them, starts them. Rejects with a sentence an operator can act on. */
 export async function startServer(config: Config, options: ServerOptions = {}): Promise<Server> {
@@ -58,7 +63,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { logger } = log;
   const startedAt = new Date().toISOString();
   const board = openBoard();
-  const stats = openShardStats();
+  const { seats, notes } = options.shards ?? chooseShards(config);
+  const stats = seats.map(() => openShardStats());
   const inheritance = options.inheritance ?? readInheritance({});
   const operator = createOperatorState(inheritance.operator);
   const notifier = createNotifier(process.env, logger);
@@ -68,7 +74,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const monitor = createMonitor({
     onChange(pool, backend, { health, outcome, detail }) {
       logger[health === 'up' ? 'info' : 'warn']({ pool, backend, outcome, detail }, `backend is ${health}`);
-      plane.publish();
+      void plane.publish();
     },
     onResult(pool, backend, result) {
       logger.debug({ pool, backend, ...result }, 'check');
@@ -78,27 +84,33 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   });
   const plane = await startControlPlane(config, {
     board,
-    rows: createRows(board, [stats]),
+    rows: createRows(board, stats),
     operator,
     monitor,
     now: monotonicMs,
-    shard: {
-      board,
-      stats,
-      descriptors: descriptorsFor(config),
-      takeInherited: inheritance.takeInherited,
-      transport: createNetTransport(onError),
-      onRecords(records) {
-        for (const record of records) logSession(logger, record);
-      },
-      onBackendEvent(event) {
-        logBackendEvent(logger, event);
-        // What sessions have met, a check should know soon.
-        if (event.event !== 'returned') monitor.recheck(event.pool, event.backend);
-      },
-      onError,
-    },
+    start: first =>
+      startDataPlane(first, {
+        seats,
+        board,
+        stats,
+        descriptors: descriptorsFor(config, seats.length),
+        instance: config.instance,
+        takeInherited: inheritance.takeInherited,
+        duplicate: null,
+        needsNet: () => false,
+        reports: {
+          onLines: log.write,
+          onBackendEvent(event) {
+            logBackendEvent(logger, event);
+            // What sessions have met, a check should know soon.
+            if (event.event !== 'returned') monitor.recheck(event.pool, event.backend);
+          },
+          onError,
+        },
+        onShard: event => logShardEvent(logger, event),
+      }),
   });
+  for (const note of notes) logger.warn(note);
 
   let admin: Admin | null = null;
   notifier.watch();
@@ -114,9 +126,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     },
   });
   const reloader = createReloader({ plane, started: config, read: options.read ?? null, notifier, logger });
-  const sources = { plane, board, shards: [stats], nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
+  const sources = { plane, board, shards: stats, nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
   const control = createControl({
     plane,
+    board,
     operator,
     logger,
     reload: reloader.reload,
@@ -135,7 +148,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const metrics = createMetrics({
     version,
     board,
-    shards: [stats],
+    shards: stats,
+    shardStates: () => plane.data.shards,
     snapshot: () => plane.snapshot,
     generation: () => plane.generation,
     reloads: () => reloader.counts,
@@ -143,7 +157,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     nowMs: monotonicMs,
     checks: monitor,
   });
-  admin = await orStopped(plane.shard, monitor, inheritance.fromPredecessor, () =>
+  admin = await orStopped(plane.data, monitor, inheritance.fromPredecessor, () =>
     startAdmin({
       listen: config.admin.listen ?? null,
       socket: config.admin.socket ?? null,
@@ -161,11 +175,11 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   for (const socket of inheritance.leaveUnclaimed())
     logger.warn({ socket }, 'no listener wants this inherited socket');
   notifier.tell('READY=1');
-  logger.info({ version, listeners: described(plane.shard.listening) }, 'ready');
+  logger.info({ version, listeners: described(plane.data.listening) }, 'ready');
 
   return {
     get listening() {
-      return plane.shard.listening;
+      return plane.data.listening;
     },
     admin: admin.address,
     logger,
@@ -175,11 +189,12 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   };
 }
 
-function descriptorsFor(config: Config): number {
+function descriptorsFor(config: Config, shards: number): number {
   const checked = config.pools
     .filter(({ check }) => check.type !== 'none')
     .flatMap(({ backends }) => backends);
-  const others = OTHER_DESCRIPTORS + config.admin.maxConnections + checked.length;
+  const others =
+    OTHER_DESCRIPTORS + shards * SHARD_DESCRIPTORS + config.admin.maxConnections + checked.length;
   const descriptors = sessionDescriptors(others);
   if (descriptors < 2)
     throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
@@ -188,7 +203,7 @@ function descriptorsFor(config: Config): number {
 
 /** What starts after the data plane takes it down again when it cannot start; a predecessor carries on. */
 async function orStopped<T>(
-  shard: Shard,
+  data: DataPlane,
   monitor: Monitor,
   handedOver: boolean,
   start: () => Promise<T>,
@@ -196,8 +211,8 @@ async function orStopped<T>(
   try {
     return await start();
   } catch (error) {
-    const drained = shard.drain(handedOver);
-    shard.cut();
+    const drained = data.drain(handedOver);
+    data.cut();
     await Promise.all([drained, monitor.stop()]);
     throw error;
   }
@@ -209,6 +224,6 @@ function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void
   else logger.warn(rest, 'backend is left alone: sessions failed there');
 }
 
-function described(listening: Shard['listening']): Record<string, string[]> {
+function described(listening: DataPlane['listening']): Record<string, string[]> {
   return Object.fromEntries([...listening].map(([name, addresses]) => [name, addresses.map(formatAddress)]));
 }

@@ -61,7 +61,7 @@ function listenerStatus(listener: ListenerSnapshot, { board, plane, shards }: St
   return {
     name: listener.name,
     pool: listener.pool,
-    addresses: (plane.shard.listening.get(listener.name) ?? []).map(formatAddress),
+    addresses: (plane.data.listening.get(listener.name) ?? []).map(formatAddress),
     active: Atomics.load(board.listenerSessions, listener.row),
     limit: bound(listener.admission.connections),
     accepted: total('accepted'),

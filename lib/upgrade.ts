@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { HANDED_DOWN, type HandedDown } from './inherit.ts';
-import type { InheritableSocket } from './shard/listening-sockets.ts';
+import type { InheritableSocket } from './shard/sockets.ts';
 
 export interface SuccessorOptions {
   readonly sockets: readonly InheritableSocket[];

@@ -51,7 +51,7 @@ export async function answerApi(
   return failure(404, `a backend can be told ready, drain, maint or weight, not ${JSON.stringify(verb)}`);
 }
 
-function sessions(url: URL, control: Control): Answer {
+async function sessions(url: URL, control: Control): Promise<Answer> {
   const limit = Number(url.searchParams.get('limit') ?? '1000');
   if (!Number.isInteger(limit) || limit < 1 || limit > MAX_SESSIONS) {
     return failure(400, `limit is a whole number from 1 to ${MAX_SESSIONS}`);
@@ -59,24 +59,30 @@ function sessions(url: URL, control: Control): Answer {
   const pool = url.searchParams.get('pool');
   const backend = url.searchParams.get('backend');
   const filter = { limit, ...(pool !== null && { pool }), ...(backend !== null && { backend }) };
-  return json(200, { sessions: control.sessions(filter) });
+  return json(200, { sessions: await control.sessions(filter) });
 }
 
-function setAdmin(control: Control, pool: string, backend: string, state: AdminState, body: Body): Answer {
+async function setAdmin(
+  control: Control,
+  pool: string,
+  backend: string,
+  state: AdminState,
+  body: Body,
+): Promise<Answer> {
   const endSessions = body.get('endSessions') ?? false;
   if (typeof endSessions !== 'boolean') return failure(400, 'endSessions is true or false');
   if (endSessions && state !== 'maint')
     return failure(400, 'endSessions goes with maint; drain lets sessions finish');
-  return outcome(control.setAdmin(pool, backend, state, endSessions));
+  return outcome(await control.setAdmin(pool, backend, state, endSessions));
 }
 
-function setWeight(control: Control, pool: string, backend: string, body: Body): Answer {
+async function setWeight(control: Control, pool: string, backend: string, body: Body): Promise<Answer> {
   const weight = body.get('weight');
-  if (weight === null) return outcome(control.setWeight(pool, backend, null));
+  if (weight === null) return outcome(await control.setWeight(pool, backend, null));
   if (typeof weight !== 'number' || !Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT) {
     return failure(400, `weight is a whole number from 1 to ${MAX_WEIGHT}, or null for the configuration's`);
   }
-  return outcome(control.setWeight(pool, backend, weight));
+  return outcome(await control.setWeight(pool, backend, weight));
 }
 
 function outcome({ ok, message }: Outcome): Answer {

@@ -1,5 +1,6 @@
 import type { AdminState } from '../pool/snapshot.ts';
 import type { SessionView } from '../session/record.ts';
+import type { SessionFilter } from '../shard/snapshot.ts';
 import type { StatusDocument } from './status.ts';
 
 /** What a verb came to, in a sentence that says what to do where it failed. */
@@ -8,21 +9,15 @@ export interface Outcome {
   readonly message: string;
 }
 
-export interface SessionFilter {
-  readonly pool?: string;
-  readonly backend?: string;
-  /** At most this many, the oldest first. */
-  readonly limit: number;
-}
-
 /** What an operator can ask of a running instance; the server implements it, the API and the page use it. */
 export interface Control {
   status(): StatusDocument;
-  sessions(filter: SessionFilter): readonly SessionView[];
+  /** The oldest first. */
+  sessions(filter: SessionFilter): Promise<readonly SessionView[]>;
   /** `endSessions` (with `maint` only) also ends the sessions that run there. */
-  setAdmin(pool: string, backend: string, state: AdminState, endSessions: boolean): Outcome;
+  setAdmin(pool: string, backend: string, state: AdminState, endSessions: boolean): Promise<Outcome>;
   /** 1 to 256, or null for the configuration's. */
-  setWeight(pool: string, backend: string, weight: number | null): Outcome;
+  setWeight(pool: string, backend: string, weight: number | null): Promise<Outcome>;
   reload(): Promise<Outcome>;
   /** Starts the program anew with the same listening sockets, and drains when that is ready. */
   upgrade(): Promise<Outcome>;

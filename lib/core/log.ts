@@ -16,6 +16,8 @@ export interface LineWriter {
 
 export interface Log {
   readonly logger: Logger;
+  /** Writes lines that are made already, each with its line feed; they count as `info`. */
+  readonly write: (lines: readonly string[]) => void;
   /** Lines that were thrown away because whoever reads the log does not keep up. */
   readonly dropped: () => number;
 }
@@ -38,7 +40,11 @@ export function createLog({ level, instance, out }: LogOptions): Log {
     },
     sink.out,
   );
-  return { logger, dropped: sink.dropped };
+  const write = (lines: readonly string[]): void => {
+    if (!logger.isLevelEnabled('info')) return;
+    for (const line of lines) sink.out.write(line);
+  };
+  return { logger, write, dropped: sink.dropped };
 }
 
 function standardOutput() {

@@ -6,6 +6,7 @@ import { type ShardStats, terminationColumn } from '../core/shard-stats.ts';
 import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
 import { standing } from '../pool/passive-health.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
+import type { ShardState } from '../shard/data-plane.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
 import { type CheckSource, checks } from './checks.ts';
 import { type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
@@ -15,6 +16,7 @@ export interface MetricsSources {
   readonly board: Board;
   /** One a shard. */
   readonly shards: readonly ShardStats[];
+  readonly shardStates: () => readonly ShardState[];
   /** What runs now; labels come from it and from nowhere else. */
   readonly snapshot: () => ShardSnapshot;
   /** How often a configuration has been put into use. */
@@ -45,7 +47,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
 
 function instance(
   registry: Registry,
-  { version, generation, reloads, droppedLogLines, shards }: MetricsSources,
+  { version, generation, reloads, droppedLogLines, shards, shardStates }: MetricsSources,
 ): void {
   const one = (name: string, help: string, read: () => number) =>
     scrapedGauge(registry, { name, help, labels: [] }, () => [{ labels: {}, value: read() }]);
@@ -67,7 +69,29 @@ function instance(
       help: 'Log lines thrown away, the reader being slow.',
       labels: [],
     },
-    () => [{ labels: {}, value: droppedLogLines() }],
+    () => [{ labels: {}, value: droppedLogLines() + sum(shards.map(({ signs }) => signs.recordsDropped)) }],
+  );
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_shard_restarts_total',
+      help: 'Times a shard was lost and replaced.',
+      labels: ['shard'],
+    },
+    () => shardStates().map(({ shard, restarts }) => ({ labels: { shard: String(shard) }, value: restarts })),
+  );
+  scrapedGauge(
+    registry,
+    {
+      name: 'smtplb_shard_up',
+      help: '1 while the shard answers; 0 while it hangs or is being replaced.',
+      labels: ['shard', 'transport'],
+    },
+    () =>
+      shardStates().map(({ shard, state, transport }) => ({
+        labels: { shard: String(shard), transport },
+        value: state === 'running' ? 1 : 0,
+      })),
   );
   const lag = {
     name: 'smtplb_shard_loop_lag_seconds',

@@ -1,6 +1,14 @@
 import { type Address, formatAddress } from '../core/address.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
 import type { Connection, Listening, Transport } from '../transport/contract.ts';
+import {
+  type BoundSocket,
+  cannotListen,
+  type InheritedSocket,
+  type SocketPlaces,
+  type WantedSocket,
+  wantedSockets,
+} from './sockets.ts';
 
 /** Who is told of a connection: the listener that owns its address at that moment, by name. */
 export type OnAccept = (listener: string, connection: Connection) => void;
@@ -8,135 +16,111 @@ export type OnAccept = (listener: string, connection: Connection) => void;
 /** The listening sockets of a shard. An address stays bound over a reload, even when it moves to another listener. */
 export interface ListeningSockets {
   /**
-   * Makes the bound addresses those of `listeners`. New ones are bound before old ones are closed; if one cannot be
-   * bound nothing changes, and it rejects with a sentence that names it. Rejects, too, once `close` was called.
+   * Binds what `listeners` want and is not bound yet; those sockets accept at once. If one cannot be bound nothing
+   * changes, and it rejects with a sentence that names it. Rejects, too, once `close` was called. What is prepared is
+   * either put into use or given up before the next.
    */
-  update(listeners: readonly ListenerSnapshot[]): Promise<void>;
-  /** Addresses by listener name, with the ports that were given where 0 was asked for. */
-  readonly addresses: ReadonlyMap<string, readonly Address[]>;
-  /** What a successor may inherit. */
-  readonly inheritable: readonly InheritableSocket[];
+  prepare(listeners: readonly ListenerSnapshot[], places: SocketPlaces): Promise<PreparedSockets>;
+  readonly bound: readonly BoundSocket[];
   /** Stops accepting, at once; `handedOver` if a successor listens on the same sockets. */
   close(handedOver?: boolean): Promise<void>;
 }
 
-export interface InheritableSocket {
-  readonly listener: string;
-  /** The address as the configuration has it. */
-  readonly address: string;
-  readonly descriptor: number | undefined;
-  /** See `InheritedSocket`. */
-  readonly foreign: boolean;
+export interface PreparedSockets {
+  /** What will be bound once it is in use. */
+  readonly bound: readonly BoundSocket[];
+  /** Closes what is not wanted any more. Rejects where `close` was called meanwhile. */
+  commit(): Promise<void>;
+  /** Closes what was bound for nothing. */
+  abort(): Promise<void>;
 }
-
-/** A listening socket that was handed down to this process. */
-export interface InheritedSocket {
-  readonly descriptor: number;
-  /** Whoever made it (systemd) goes on holding it: the path of a Unix socket is his to remove, never ours. */
-  readonly foreign: boolean;
-}
-
-/** An address as the configuration has it, and the listener that wants it. */
-export interface WantedAddress {
-  readonly listener: string;
-  readonly address: string;
-}
-
-/** A socket, or none, for each address; a socket is given out once. All that are wanted are asked for together. */
-export type TakeInherited = (wanted: readonly WantedAddress[]) => readonly (InheritedSocket | undefined)[];
 
 interface Socket {
+  readonly key: string;
   readonly configured: string;
   owner: string;
+  /** More than one where several that listen on the same address were handed down. */
+  readonly doors: Door[];
+}
+
+interface Door {
   readonly listening: Listening;
   readonly inherited: InheritedSocket | undefined;
 }
 
-export function createListeningSockets(
-  transport: Transport,
-  takeInherited: TakeInherited,
-  onAccept: OnAccept,
-): ListeningSockets {
+export function createListeningSockets(transport: Transport, onAccept: OnAccept): ListeningSockets {
   let sockets = new Map<string, Socket>();
   let closed = false;
   const assertOpen = (): void => {
     if (closed) throw new Error('the instance is stopping');
   };
 
-  const open = async (
-    address: Address,
-    listener: ListenerSnapshot,
-    inherited: InheritedSocket | undefined,
-  ): Promise<Socket> => {
-    const socket = {
-      owner: listener.name,
-      configured: formatAddress(address),
-      inherited,
-    } as Socket & { listening: Listening };
-    try {
-      socket.listening = await transport.listen(
-        address,
-        { backlog: listener.backlog, inherited: inherited?.descriptor },
-        connection => onAccept(socket.owner, connection),
-      );
-    } catch (error) {
-      throw new Error(
-        `listener ${listener.name} cannot listen on ${formatAddress(address)}: ${reasonOf(error)}`,
-      );
+  const open = async (wanted: WantedSocket, places: SocketPlaces, opened: Map<string, Socket>) => {
+    const { key, listener, address } = wanted;
+    const socket: Socket = { key, owner: listener.name, configured: formatAddress(address), doors: [] };
+    opened.set(key, socket);
+    const at = withPort(address, places.ports.get(key));
+    for (const inherited of places.inherited.get(key) ?? [undefined]) {
+      try {
+        const listening = await transport.listen(
+          at,
+          {
+            backlog: listener.backlog,
+            inherited: inherited?.descriptor,
+            shared: places.shared && address.family !== 'unix',
+          },
+          connection => onAccept(socket.owner, connection),
+        );
+        socket.doors.push({ listening, inherited });
+      } catch (error) {
+        throw cannotListen(wanted, error);
+      }
+      assertOpen();
     }
-    return socket;
+  };
+
+  /** Whoever handed a socket down carries on with it. */
+  const giveUp = async (opened: ReadonlyMap<string, Socket>): Promise<void> => {
+    for (const { doors } of opened.values())
+      for (const { listening, inherited } of doors) await listening.close(inherited !== undefined);
   };
 
   return {
-    async update(listeners) {
-      const wanted = listeners.flatMap(listener =>
-        listener.addresses.map((address, at) => ({ key: keyOf(address, listener, at), address, listener })),
-      );
+    async prepare(listeners, places) {
+      const wanted = wantedSockets(listeners).filter(({ key }) => !places.left.has(key));
       const opened = new Map<string, Socket>();
       try {
         assertOpen();
-        const missing = wanted.filter(({ key }) => !sockets.has(key));
-        const inherited = takeInherited(
-          missing.map(({ address, listener }) => ({
-            listener: listener.name,
-            address: formatAddress(address),
-          })),
-        );
-        for (const [at, { key, address, listener }] of missing.entries()) {
-          opened.set(key, await open(address, listener, inherited[at]));
-          assertOpen();
-        }
+        for (const socket of wanted) if (!sockets.has(socket.key)) await open(socket, places, opened);
       } catch (error) {
-        // Whoever handed a socket down carries on with it.
-        for (const socket of opened.values()) await socket.listening.close(socket.inherited !== undefined);
+        await giveUp(opened);
         throw error;
       }
-      const before = sockets;
-      sockets = new Map();
-      for (const { key, listener } of wanted) {
-        const socket = before.get(key) ?? (opened.get(key) as Socket);
-        socket.owner = listener.name;
-        sockets.set(key, socket);
-        before.delete(key);
-      }
-      await closeAll(before.values());
+      const next = new Map(
+        wanted.map(({ key, listener }) => [
+          key,
+          { listener, socket: sockets.get(key) ?? (opened.get(key) as Socket) },
+        ]),
+      );
+      return {
+        bound: [...next.values()].flatMap(({ listener, socket }) => boundOf(socket, listener.name)),
+        async commit() {
+          if (closed) await giveUp(opened);
+          assertOpen();
+          const unwanted = [...sockets.values()].filter(({ key }) => !next.has(key));
+          sockets = new Map();
+          for (const [key, { listener, socket }] of next) {
+            socket.owner = listener.name;
+            sockets.set(key, socket);
+          }
+          await closeAll(unwanted);
+        },
+        abort: () => giveUp(opened),
+      };
     },
 
-    get addresses() {
-      const byListener = new Map<string, Address[]>();
-      for (const { owner, listening } of sockets.values()) {
-        byListener.set(owner, [...(byListener.get(owner) ?? []), listening.address]);
-      }
-      return byListener;
-    },
-
-    get inheritable() {
-      return [...sockets.values()].map(({ owner, configured, listening, inherited }) => ({
-        listener: owner,
-        address: configured,
-        descriptor: listening.descriptor,
-        foreign: inherited?.foreign === true,
-      }));
+    get bound() {
+      return [...sockets.values()].flatMap(socket => boundOf(socket, socket.owner));
     },
 
     async close(handedOver) {
@@ -148,29 +132,25 @@ export function createListeningSockets(
   };
 }
 
-/** What makes an address the same one after a reload. Port 0 is a port of its own each time it is written. */
-function keyOf(address: Address, listener: ListenerSnapshot, at: number): string {
-  const text = formatAddress(address);
-  return address.family !== 'unix' && address.port === 0 ? `${text} ${listener.name} ${at}` : text;
+function boundOf({ key, configured, doors }: Socket, listener: string): BoundSocket[] {
+  return doors.map(({ listening, inherited }) => ({
+    key,
+    listener,
+    configured,
+    address: listening.address,
+    descriptor: listening.descriptor,
+    foreign: inherited?.foreign === true,
+  }));
+}
+
+function withPort(address: Address, port: number | undefined): Address {
+  return port === undefined || address.family === 'unix' ? address : { ...address, port };
 }
 
 async function closeAll(sockets: Iterable<Socket>, handedOver = false): Promise<void> {
   await Promise.all(
-    [...sockets].map(({ listening, inherited }) =>
-      listening.close(handedOver || inherited?.foreign === true),
-    ),
+    [...sockets]
+      .flatMap(({ doors }) => doors)
+      .map(({ listening, inherited }) => listening.close(handedOver || inherited?.foreign === true)),
   );
-}
-
-function reasonOf(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'EADDRINUSE':
-      return 'another process listens there (EADDRINUSE)';
-    case 'EACCES':
-      return 'it needs root, or the capability CAP_NET_BIND_SERVICE (EACCES)';
-    case 'EADDRNOTAVAIL':
-      return 'this host has no such address (EADDRNOTAVAIL)';
-    default:
-      return error instanceof Error ? error.message : String(error);
-  }
 }

@@ -1,7 +1,6 @@
 import { createAdmission } from '../admission/admission.ts';
 import { createDescriptorBudget } from '../admission/descriptor-budget.ts';
 import { type BackendEvent, Balancer } from '../balancer/balancer.ts';
-import type { Address } from '../core/address.ts';
 import type { Board } from '../core/board.ts';
 import { cidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
@@ -14,8 +13,9 @@ import type { ListenerSnapshot } from '../session/snapshot.ts';
 import type { Transport } from '../transport/contract.ts';
 import { createBatch } from './batch.ts';
 import { createIds } from './ids.ts';
-import { createListeningSockets, type InheritableSocket, type TakeInherited } from './listening-sockets.ts';
-import type { ShardSnapshot } from './snapshot.ts';
+import { createListeningSockets } from './listening-sockets.ts';
+import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
+import type { BoundSocket, SocketPlaces } from './sockets.ts';
 
 export interface ShardOptions {
   /** This shard's number, from 0: its place in what all shards share. 0 unless given. */
@@ -26,33 +26,28 @@ export interface ShardOptions {
   readonly transport: Transport;
   /** Descriptors that the sessions of all shards may use together. */
   readonly descriptors: number;
-  /** Listening sockets that were handed down to this process. */
-  readonly takeInherited?: TakeInherited | undefined;
   readonly onRecords: (records: readonly SessionRecord[]) => void;
   readonly onBackendEvent: (event: BackendEvent) => void;
   /** A fault of the program, which has ended one session. */
   readonly onError: (error: unknown) => void;
 }
 
-/** One data plane: its listeners, the sessions that came in through them, and the clock that drives both. */
+/** One thread's part of the data plane: its listeners, the sessions that came in through them, and the clock that drives both. */
 export interface Shard {
-  /** Addresses listened on, by listener name, with the ports that were given where 0 was asked for. */
-  readonly listening: ReadonlyMap<string, readonly Address[]>;
-  /** Sessions that are not closed. */
-  readonly sessions: number;
+  readonly bound: readonly BoundSocket[];
   /**
-   * Puts a snapshot into use. Sessions keep what they began with; new ones see the new. Rejects, with nothing
-   * changed, with a sentence that names the address where one cannot be listened on.
+   * Makes ready for a snapshot: binds what is new. Rejects, with nothing changed, with a sentence that names the
+   * address where one cannot be listened on. One at a time: the one before must be in use, or given up.
    */
-  update(snapshot: ShardSnapshot): Promise<void>;
+  prepare(snapshot: ShardSnapshot, places: SocketPlaces): Promise<PreparedUpdate>;
   /** Pools that are in use already, with other health, admin states or weights. */
   publish(pools: readonly PoolSnapshot[]): void;
   /** The sessions that are not over, the oldest first. */
-  views(filter: (view: SessionView) => boolean, limit: number): SessionView[];
+  views(filter: SessionFilter): SessionView[];
   /** Ends the sessions that a backend serves, and sends those that only dial it elsewhere. Returns how many it ended. */
   endSessions(pool: string, backend: string): number;
-  /** What a successor may inherit. */
-  readonly inheritable: readonly InheritableSocket[];
+  /** Stops accepting; `handedOver` if a successor listens on the same sockets. */
+  close(handedOver?: boolean): Promise<void>;
   /**
    * Stops accepting, refuses who waits, and resolves when the last session is over. `handedOver` if a successor
    * listens on the same sockets.
@@ -62,10 +57,19 @@ export interface Shard {
   cut(): void;
 }
 
+export interface PreparedUpdate {
+  /** What the shard will listen on once it is in use. */
+  readonly bound: readonly BoundSocket[];
+  /** Puts the snapshot into use. Sessions keep what they began with; new ones see the new. Rejects where the shard drains. */
+  commit(): Promise<void>;
+  /** Gives it up: nothing has changed. */
+  abort(): Promise<void>;
+}
+
 const BATCH_SIZE = 256;
 
-/** Starts a shard; rejects as `update` does. */
-export async function startShard(snapshot: ShardSnapshot, options: ShardOptions): Promise<Shard> {
+/** Starts a shard. It listens nowhere until the first snapshot is in use. */
+export function startShard(options: ShardOptions): Shard {
   const { board, stats, transport } = options;
   const wheel = new TimerWheel();
   const now = () => wheel.now();
@@ -80,19 +84,20 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
   let balancers = new Map<string, Balancer>();
   let contexts = new Map<string, SessionContext>();
 
+  const counted = (): void => {
+    stats.signs.sessions = sessions.size;
+  };
+
   /** Contexts of listeners that an update is about to bring: their sockets accept before it is done. */
   let staged = new Map<string, SessionContext>();
-  const sockets = createListeningSockets(
-    transport,
-    options.takeInherited ?? (wanted => wanted.map(() => undefined)),
-    (listener, connection) => {
-      const context = contexts.get(listener) ?? staged.get(listener);
-      if (context === undefined) return connection.destroy(); // removed between accept and now
-      const session = new Session(context, connection);
-      sessions.add(session);
-      session.guard(() => session.begin());
-    },
-  );
+  const sockets = createListeningSockets(transport, (listener, connection) => {
+    const context = contexts.get(listener) ?? staged.get(listener);
+    if (context === undefined) return connection.destroy(); // removed between accept and now
+    const session = new Session(context, connection);
+    sessions.add(session);
+    counted();
+    session.guard(() => session.begin());
+  });
 
   const contextOf = (
     listener: ListenerSnapshot,
@@ -117,13 +122,14 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       record: recorded ? records.add : null,
       onClosed(session) {
         sessions.delete(session);
+        counted();
         if (sessions.size === 0) onIdle();
       },
       onError: options.onError,
     };
   };
 
-  const update = async (next: ShardSnapshot): Promise<void> => {
+  const prepare = async (next: ShardSnapshot, places: SocketPlaces): Promise<PreparedUpdate> => {
     // First all that cannot fail and changes nothing, then the sockets, then the change itself, in one go.
     const nextBalancers = new Map(
       next.pools.map(pool => [pool.name, balancers.get(pool.name) ?? new Balancer(pool, balancerOptions)]),
@@ -137,19 +143,34 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       }),
     );
     staged = nextContexts;
-    try {
-      await sockets.update(next.listeners);
-    } finally {
+    const unstage = (): void => {
       staged = new Map();
-    }
-    balancers = nextBalancers;
-    contexts = nextContexts;
-    for (const pool of next.pools) balancers.get(pool.name)?.update(pool);
-    for (const { name, admission } of next.listeners) contexts.get(name)?.admission.update(admission);
+    };
+    const prepared = await sockets.prepare(next.listeners, places).catch(error => {
+      unstage();
+      throw error;
+    });
+    return {
+      bound: prepared.bound,
+      async commit() {
+        const committed = prepared.commit();
+        unstage();
+        balancers = nextBalancers;
+        contexts = nextContexts;
+        for (const pool of next.pools) balancers.get(pool.name)?.update(pool);
+        for (const { name, admission } of next.listeners) contexts.get(name)?.admission.update(admission);
+        await committed;
+      },
+      async abort() {
+        unstage();
+        await prepared.abort();
+      },
+    };
   };
 
   let tickDueMs = wheel.now() + TICK_MS;
   const tick = (): void => {
+    stats.signs.tickedAtMs = wheel.now();
     stats.loopLagSeconds.observe(0, Math.max(0, wheel.now() - tickDueMs) / 1_000);
     tickDueMs = wheel.now() + TICK_MS;
     wheel.advance();
@@ -158,26 +179,25 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
     records.flush();
   };
 
-  await update(snapshot);
+  counted();
+  stats.signs.tickedAtMs = wheel.now();
   const ticking = setInterval(tick, TICK_MS);
 
   return {
-    get listening() {
-      return sockets.addresses;
+    get bound() {
+      return sockets.bound;
     },
-    get sessions() {
-      return sessions.size;
-    },
-    update,
+    prepare,
     publish(pools) {
       for (const pool of pools) balancers.get(pool.name)?.update(pool);
     },
-    views(filter, limit) {
+    views({ pool, backend, limit }) {
       const found: SessionView[] = [];
       for (const session of sessions) {
         if (found.length >= limit) break;
         const view = session.view();
-        if (filter(view)) found.push(view);
+        const wanted = pool === undefined || view.pool === pool;
+        if (wanted && (backend === undefined || view.backend === backend)) found.push(view);
       }
       return found;
     },
@@ -191,9 +211,7 @@ export async function startShard(snapshot: ShardSnapshot, options: ShardOptions)
       }
       return ended;
     },
-    get inheritable() {
-      return sockets.inheritable;
-    },
+    close: sockets.close,
     async drain(handedOver) {
       await sockets.close(handedOver);
       for (const session of sessions) session.guard(() => session.drain());

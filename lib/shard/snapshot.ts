@@ -11,3 +11,11 @@ export interface ShardSnapshot {
   /** Every pool that a listener names. */
   readonly pools: readonly PoolSnapshot[];
 }
+
+/** Which sessions an operator wants to see. */
+export interface SessionFilter {
+  readonly pool?: string;
+  readonly backend?: string;
+  /** At most this many, the oldest first. */
+  readonly limit: number;
+}

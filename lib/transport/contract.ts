@@ -40,6 +40,8 @@ export interface ListenOptions {
   readonly backlog: number;
   /** A descriptor that listens there already, handed down by whoever started this process. */
   readonly inherited?: number | undefined;
+  /** Others of this process listen on the same address, each with a socket of its own (SO_REUSEPORT). */
+  readonly shared?: boolean | undefined;
 }
 
 export interface Listening {

@@ -22,9 +22,9 @@ export async function startMadeUpAdmin(
     unready: () => null,
     control: {
       status,
-      sessions: () => [],
-      setAdmin: () => no,
-      setWeight: () => no,
+      sessions: async () => [],
+      setAdmin: async () => no,
+      setWeight: async () => no,
       reload: async () => no,
       upgrade: async () => no,
     },

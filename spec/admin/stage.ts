@@ -42,12 +42,12 @@ export async function startStage(owner: Owner, options: StageOptions = {}): Prom
       documents++;
       return (options.status ?? madeUpStatus)();
     },
-    sessions(filter) {
+    async sessions(filter) {
       calls.push(['sessions', filter]);
       return [];
     },
-    setAdmin: told('setAdmin'),
-    setWeight: told('setWeight'),
+    setAdmin: async (...args) => told('setAdmin')(...args),
+    setWeight: async (...args) => told('setWeight')(...args),
     reload: async () => told('reload')(),
     upgrade: async () => told('upgrade')(),
     ...options.control,

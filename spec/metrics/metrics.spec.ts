@@ -49,6 +49,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     version: '1.2.3',
     board,
     shards: stats,
+    shardStates: () => [{ shard: 0, transport: 'net', state: 'running', sessions: 0, restarts: 0 }],
     snapshot: () => snapshot,
     generation: () => 4,
     reloads: () => ({ ok: 3, failed: 1 }),

@@ -1,8 +1,7 @@
 import t from 'tap';
 import { LOGGED_TEXT_OCTETS } from '../../lib/core/limits.ts';
-import { createLog } from '../../lib/core/log.ts';
 import type { SessionRecord } from '../../lib/session/record.ts';
-import { logSession } from '../../lib/shard/access-log.ts';
+import { sessionLine } from '../../lib/shard/access-log.ts';
 
 const RECORD: SessionRecord = {
   id: 'p-1',
@@ -31,10 +30,7 @@ const RECORD: SessionRecord = {
 
 /** The text logged for a record. */
 function logged(changes: Partial<SessionRecord> = {}): string {
-  const lines: string[] = [];
-  const log = createLog({ level: 'info', instance: 'test', out: { write: line => void lines.push(line) } });
-  logSession(log.logger, { ...RECORD, ...changes });
-  return lines.join('');
+  return sessionLine({ ...RECORD, ...changes }, 'test');
 }
 
 t.test('one line of JSON a session, with what an operator asks for', async t => {

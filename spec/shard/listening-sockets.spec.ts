@@ -2,6 +2,7 @@ import t from 'tap';
 import { type Address, formatAddress, ipAddress } from '../../lib/core/address.ts';
 import type { ListenerSnapshot } from '../../lib/session/snapshot.ts';
 import { createListeningSockets } from '../../lib/shard/listening-sockets.ts';
+import { NO_PLACES } from '../../lib/shard/sockets.ts';
 import type { Transport } from '../../lib/transport/contract.ts';
 
 const address = (port: number) => ipAddress('192.0.2.1', port) as Address;
@@ -47,21 +48,17 @@ function slowTransport() {
 
 t.test('an instance that stops while it reloads listens nowhere any more', async t => {
   const { transport, bound, bind } = slowTransport();
-  const sockets = createListeningSockets(
-    transport,
-    () => [],
-    () => {},
-  );
-  const started = sockets.update([listener(25)]);
+  const sockets = createListeningSockets(transport, () => {});
+  const started = sockets.prepare([listener(25)], NO_PLACES);
   bind();
-  await started;
+  await (await started).commit();
   t.strictSame([...bound], ['192.0.2.1:25']);
 
-  const reloaded = sockets.update([listener(25, 587)]);
+  const reloaded = sockets.prepare([listener(25, 587)], NO_PLACES);
   await sockets.close();
   bind();
   await t.rejects(reloaded, { message: 'the instance is stopping' });
   t.strictSame([...bound], []);
-  await t.rejects(sockets.update([listener(25)]), { message: 'the instance is stopping' });
+  await t.rejects(sockets.prepare([listener(25)], NO_PLACES), { message: 'the instance is stopping' });
   t.strictSame([...bound], []);
 });

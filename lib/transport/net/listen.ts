@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync, statSync } from 'node:fs';
-import { connect, type Server } from 'node:net';
+import { connect, createServer, type Server } from 'node:net';
 import { dirname, join } from 'node:path';
 import { type Address, ipAddress } from '../../core/address.ts';
 
@@ -9,7 +9,14 @@ export interface ListenOnOptions {
   readonly backlog?: number | undefined;
   /** A descriptor that listens there already, handed down by whoever started this process. */
   readonly inherited?: number | undefined;
+  /** Sets SO_REUSEPORT; rejects where this Node cannot (before 23.1). */
+  readonly shared?: boolean | undefined;
 }
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+
+/** Whether several threads may each have a listening socket of their own on one address. */
+export const CAN_SHARE = major > 23 || (major === 23 && minor >= 1);
 
 /**
  * Makes a Node server listen, and resolves with the address it is bound to. Rejects with the system's error. A Unix
@@ -21,7 +28,7 @@ export async function listenOn(
   address: Address,
   options: ListenOnOptions = {},
 ): Promise<Address> {
-  const { backlog, inherited } = options;
+  const { backlog, inherited, shared } = options;
   if (inherited !== undefined) {
     await listening(server, { fd: inherited, ...(backlog && { backlog }) });
   } else if (address.family === 'unix') {
@@ -29,16 +36,25 @@ export async function listenOn(
   } else {
     // `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
     const ipv6Only = address.family === 'ipv6';
+    if (shared && !CAN_SHARE) throw new Error(`this Node (${process.version}) cannot share a listening port`);
     await listening(server, {
       host: address.host,
       port: address.port,
       ipv6Only,
       ...(backlog && { backlog }),
+      ...(shared && { reusePort: true }),
     });
   }
   const bound = server.address();
   if (bound === null || typeof bound === 'string') return address;
   return ipAddress(bound.address, bound.port) ?? address;
+}
+
+/** Rejects with the system's error where a socket that shares its address with nobody could not listen. */
+export async function assertFree(address: Address): Promise<void> {
+  const server = createServer();
+  await listenOn(server, address);
+  await new Promise(resolve => server.close(resolve));
 }
 
 /**

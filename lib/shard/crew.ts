@@ -1,0 +1,139 @@
+/** The shards of a data plane: started together, watched, and replaced when they are lost. */
+import type { Board } from '../core/board.ts';
+import type { ShardStats } from '../core/shard-stats.ts';
+import type { ShardEvent, ShardState } from './data-plane.ts';
+import type { ShardReports } from './handle.ts';
+import type { ShardTransport } from './messages.ts';
+import { createSeat, type Seat } from './seat.ts';
+
+/** A thread whose clock has not ticked for so long hangs. */
+const STUCK_MS = 5_000;
+const LOOK_MS = 1_000;
+/** One that is lost again within this time is not replaced at once. */
+const SETTLED_MS = 30_000;
+const FIRST_DELAY_MS = 100;
+const MAX_DELAY_MS = 10_000;
+
+export interface CrewOptions {
+  readonly seats: readonly { readonly transport: ShardTransport; readonly inThread: boolean }[];
+  readonly board: Board;
+  /** One for each seat. */
+  readonly stats: readonly ShardStats[];
+  readonly descriptors: number;
+  readonly instance: string;
+  readonly reports: ShardReports;
+  readonly onShard: (event: ShardEvent) => void;
+  /** Gives a shard that has been started its work; rejects where that cannot be done now. */
+  readonly revive: (seat: Seat) => Promise<void>;
+}
+
+export interface Crew {
+  readonly seats: readonly Seat[];
+  readonly states: readonly ShardState[];
+  /** Those that can be asked something. */
+  readonly answering: readonly Seat[];
+  /** Nobody is replaced from now on. */
+  disband(): void;
+}
+
+interface Member {
+  readonly seat: Seat;
+  restarts: number;
+  /** Losses that came one soon after the other. */
+  losses: number;
+  startedAtMs: number;
+  looksSilent: number;
+  stuck: boolean;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export function createCrew(options: CrewOptions): Crew {
+  const { onShard, revive } = options;
+  let disbanded = false;
+  const members: Member[] = options.seats.map((kind, index) => {
+    const seat = createSeat({
+      ...kind,
+      index,
+      board: options.board,
+      stats: options.stats[index] as ShardStats,
+      descriptors: options.descriptors,
+      instance: options.instance,
+      reports: options.reports,
+      onLost: (error, sessions) => lost(members[index] as Member, error, sessions),
+    });
+    return { seat, restarts: 0, losses: 0, startedAtMs: 0, looksSilent: 0, stuck: false, timer: undefined };
+  });
+
+  const delayOf = ({ losses }: Member): number =>
+    losses <= 1 ? 0 : Math.min(FIRST_DELAY_MS * 2 ** (losses - 2), MAX_DELAY_MS);
+  const who = ({ seat }: Member) => ({ shard: seat.index, transport: seat.transport });
+
+  const lost = (member: Member, error: unknown, sessions: number): void => {
+    const lived = performance.now() - member.startedAtMs;
+    member.losses = lived > SETTLED_MS ? 1 : member.losses + 1;
+    member.stuck = false;
+    const delayMs = delayOf(member);
+    onShard({ ...who(member), event: 'lost', error, sessions, delayMs });
+    replaceLater(member, delayMs);
+  };
+
+  const replaceLater = (member: Member, delayMs: number): void => {
+    if (disbanded) return;
+    clearTimeout(member.timer);
+    member.timer = setTimeout(() => void replace(member), delayMs);
+  };
+
+  const replace = async (member: Member): Promise<void> => {
+    member.startedAtMs = performance.now();
+    try {
+      await revive(member.seat);
+      member.restarts++;
+      onShard({ ...who(member), event: 'replaced' });
+    } catch (error) {
+      if (disbanded) return;
+      // If the thread was there, and is lost again, that has been seen to already.
+      member.losses++;
+      const delayMs = delayOf(member);
+      onShard({ ...who(member), event: 'not-replaced', error, delayMs });
+      replaceLater(member, delayMs);
+    }
+  };
+
+  const look = (): void => {
+    for (const member of members) {
+      // Twice in a row: a process that was stopped itself sees everybody silent once.
+      const silentMs = member.seat.silentMs();
+      member.looksSilent = silentMs > STUCK_MS ? member.looksSilent + 1 : 0;
+      const stuck = member.looksSilent > 1;
+      if (stuck === member.stuck) continue;
+      member.stuck = stuck;
+      if (stuck) onShard({ ...who(member), event: 'stuck', silentMs });
+      else if (member.seat.handle !== null) onShard({ ...who(member), event: 'unstuck' });
+    }
+  };
+  const looking = setInterval(look, LOOK_MS);
+  looking.unref();
+
+  return {
+    seats: members.map(({ seat }) => seat),
+    get states() {
+      return members.map(
+        ({ seat, restarts, stuck }): ShardState => ({
+          shard: seat.index,
+          transport: seat.transport,
+          state: seat.handle === null ? 'restarting' : stuck ? 'stuck' : 'running',
+          sessions: seat.sessions,
+          restarts,
+        }),
+      );
+    },
+    get answering() {
+      return members.filter(({ seat, stuck }) => seat.handle !== null && !stuck).map(({ seat }) => seat);
+    },
+    disband() {
+      disbanded = true;
+      clearInterval(looking);
+      for (const { timer } of members) clearTimeout(timer);
+    },
+  };
+}

@@ -1,0 +1,286 @@
+import type { Address } from '../core/address.ts';
+import type { PoolSnapshot } from '../pool/snapshot.ts';
+import type { ListenerSnapshot } from '../session/snapshot.ts';
+import { assertFree } from '../transport/net/listen.ts';
+import { type CrewOptions, createCrew } from './crew.ts';
+import type { DataPlane } from './data-plane.ts';
+import { copies, type Duplicate, deal, givenPorts, inheritedFor } from './placing.ts';
+import type { Seat } from './seat.ts';
+import type { PreparedUpdate } from './shard.ts';
+import type { ShardSnapshot } from './snapshot.ts';
+import {
+  cannotListen,
+  type InheritedSocket,
+  type SocketPlaces,
+  type TakeInherited,
+  type WantedSocket,
+  wantedSockets,
+} from './sockets.ts';
+
+export interface FleetOptions extends Omit<CrewOptions, 'revive'> {
+  readonly takeInherited: TakeInherited;
+  readonly duplicate: Duplicate;
+  /** Whether a listener needs what only the `net` transport can do. */
+  readonly needsNet: (listener: ListenerSnapshot, pool: PoolSnapshot) => boolean;
+}
+
+/** Milliseconds that an operator's question waits for a shard. */
+const QUESTION_MS = 1_000;
+/** Milliseconds for the sessions that were cut to be over; then the shard is ended as it is. */
+const CUT_MS = 3_000;
+
+/**
+ * Starts the shards and gives them their first snapshot; rejects as `update` does. Where there are shards of both
+ * transports, each listener is served by those of one.
+ */
+export async function startDataPlane(first: ShardSnapshot, options: FleetOptions): Promise<DataPlane> {
+  const { duplicate, needsNet, takeInherited } = options;
+  let current: ShardSnapshot = { ...first, listeners: [], pools: [] };
+  let ports = new Map<string, number>();
+  /** Keys that not every shard listens on, because their sockets cannot be had twice. */
+  let exclusive = new Set<string>();
+  let draining = false;
+  // One change at a time: two would take turns at the sockets.
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
+  };
+  const assertRunning = (): void => {
+    if (draining) throw new Error('the instance is stopping');
+  };
+
+  const revive = (seat: Seat): Promise<void> =>
+    inTurn(async () => {
+      assertRunning();
+      await seat.start();
+      const { handle } = seat;
+      if (handle === null) throw new Error('it was lost at once');
+      try {
+        const others = comrades(seat).filter(other => other !== seat);
+        const bound = others.flatMap(other => other.handle?.bound ?? []);
+        const taken = new Set(bound.map(({ key }) => key));
+        const unix = bound.filter(({ address }) => address.family === 'unix');
+        const prepared = await handle.prepare(partOf(current, seat), {
+          inherited: new Map([...copies(unix, duplicate), ...copies(seat.kept, duplicate)]),
+          ports,
+          left: new Set([...exclusive].filter(key => taken.has(key))),
+          shared: shared(seat),
+        });
+        await prepared.commit();
+        assertRunning();
+      } catch (error) {
+        await handle.end();
+        throw error;
+      }
+    });
+
+  const crew = createCrew({ ...options, revive });
+  const { seats } = crew;
+  const transports = new Set(seats.map(({ transport }) => transport));
+  const comrades = (seat: Seat): Seat[] => seats.filter(({ transport }) => transport === seat.transport);
+  const shared = (seat: Seat): boolean => seat.transport === 'epoll' || comrades(seat).length > 1;
+
+  const partOf = (snapshot: ShardSnapshot, { transport }: Seat): ShardSnapshot => {
+    if (transports.size === 1) return snapshot;
+    const pools = new Map(snapshot.pools.map(pool => [pool.name, pool]));
+    const isNet = (listener: ListenerSnapshot) =>
+      needsNet(listener, pools.get(listener.pool) as PoolSnapshot);
+    return {
+      ...snapshot,
+      listeners: snapshot.listeners.filter(listener => isNet(listener) === (transport === 'net')),
+    };
+  };
+
+  const boundNow = () => seats.flatMap(({ handle }) => handle?.bound ?? []);
+
+  /** Sockets that come from elsewhere: handed down, or listened on by shards of the other transport until now. */
+  const socketsFor = async (missing: readonly WantedSocket[], isShared: boolean) => {
+    const keys = new Set(missing.map(({ key }) => key));
+    const sockets: Map<string, InheritedSocket[]> = copies(
+      boundNow().filter(({ key }) => keys.has(key)),
+      duplicate,
+    );
+    const strange = missing.filter(({ key }) => !sockets.has(key));
+    for (const [key, found] of inheritedFor(strange, takeInherited)) sockets.set(key, found);
+    // A socket that shares its address is refused by nobody else who does: another instance would go unnoticed.
+    for (const wanted of isShared ? strange : []) {
+      const { address, key } = wanted;
+      if (sockets.has(key) || address.family === 'unix' || address.port === 0) continue;
+      await assertFree(address).catch(error => {
+        throw cannotListen(wanted, error);
+      });
+    }
+    return sockets;
+  };
+
+  /** Makes the shards of one transport ready; what is prepared is noted in `done`, also when it rejects. */
+  const prepareKind = async (
+    next: ShardSnapshot,
+    kind: readonly Seat[],
+    done: PreparedUpdate[],
+    change: { readonly ports: Map<string, number>; readonly exclusive: Set<string> },
+  ): Promise<void> => {
+    const [leader] = kind;
+    if (leader === undefined) return;
+    const part = partOf(next, leader);
+    const bound = new Set(kind.flatMap(({ handle }) => handle?.bound ?? []).map(({ key }) => key));
+    const wanted = wantedSockets(part.listeners);
+    const missing = wanted.filter(({ key }) => !bound.has(key));
+    const dealt = deal(kind.length, await socketsFor(missing, shared(leader)), duplicate);
+
+    const prepare = async (seat: Seat, at: number, extra: Partial<SocketPlaces>): Promise<PreparedUpdate> => {
+      const { inherited = new Map(), left = new Set<string>() } = dealt[at] ?? {};
+      const prepared = await seat.handle?.prepare(part, {
+        inherited: new Map([...(extra.inherited ?? []), ...inherited]),
+        ports: extra.ports ?? ports,
+        left: new Set([...left, ...(extra.left ?? [])]),
+        shared: shared(seat),
+      });
+      if (prepared === undefined) throw new Error('a shard was lost meanwhile');
+      done.push(prepared);
+      return prepared;
+    };
+
+    const own = (seat: Seat) => new Set(seat.handle?.bound.map(({ key }) => key));
+    const has = own(leader);
+    const lead = await prepare(leader, 0, { left: new Set([...exclusive].filter(key => !has.has(key))) });
+    for (const [key, port] of givenPorts(lead.bound)) change.ports.set(key, port);
+    // A Unix path is bound once.
+    const paths = lead.bound.filter(({ address, key }) => address.family === 'unix' && !has.has(key));
+    const followers = await Promise.allSettled(
+      kind.slice(1).map((seat, at) => {
+        const got = dealt[at + 1]?.inherited;
+        const inherited = copies(
+          paths.filter(({ key }) => !got?.has(key)),
+          duplicate,
+        );
+        const mine = own(seat);
+        const left = paths.map(({ key }) => key).filter(key => !inherited.has(key) && !got?.has(key));
+        const before = [...exclusive].filter(key => !mine.has(key));
+        return prepare(seat, at + 1, { inherited, ports: change.ports, left: new Set([...left, ...before]) });
+      }),
+    );
+    const failed = followers.find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+    for (const { key } of wanted) {
+      const count = done.filter(({ bound }) => bound.some(socket => socket.key === key)).length;
+      if (count < kind.length) change.exclusive.add(key);
+    }
+  };
+
+  const update = async (next: ShardSnapshot): Promise<void> => {
+    assertRunning();
+    const living = seats.filter(({ handle }) => handle !== null);
+    const change = { ports: new Map<string, number>(), exclusive: new Set<string>() };
+    const done: PreparedUpdate[] = [];
+    try {
+      for (const transport of transports) {
+        const kind = living.filter(seat => seat.transport === transport);
+        if (kind.length === 0) throw new Error(`no ${transport} shard is running; one is being started`);
+        await prepareKind(next, kind, done, change);
+      }
+      assertRunning();
+    } catch (error) {
+      await Promise.allSettled(done.map(prepared => prepared.abort()));
+      throw error;
+    }
+    // From here on whoever replaces a lost shard begins with it.
+    current = next;
+    ports = change.ports;
+    exclusive = change.exclusive;
+    await Promise.allSettled(done.map(prepared => prepared.commit()));
+  };
+
+  const stop = (): void => {
+    draining = true;
+    crew.disband();
+  };
+  const drained = async (seat: Seat, handedOver: boolean): Promise<void> => {
+    // A shard that is lost now has drained, in its way.
+    await seat.handle?.drain(handedOver).catch(() => {});
+    await seat.end();
+  };
+
+  const started = await Promise.allSettled(seats.map(seat => seat.start()));
+  try {
+    for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
+    await inTurn(() => update(first));
+  } catch (error) {
+    stop();
+    await Promise.all(seats.map(seat => seat.end()));
+    throw error;
+  }
+
+  return {
+    get listening() {
+      const byListener = new Map<string, Map<string, Address>>();
+      for (const { listener, key, address } of boundNow())
+        byListener.set(listener, (byListener.get(listener) ?? new Map()).set(key, address));
+      return new Map([...byListener].map(([name, addresses]) => [name, [...addresses.values()]]));
+    },
+    get sessions() {
+      return seats.reduce((sum, seat) => sum + seat.sessions, 0);
+    },
+    update: next => inTurn(() => update(next)),
+    async publish(pools) {
+      current = { ...current, pools };
+      await asked(crew.answering, seat => seat.handle?.publish(pools));
+    },
+    async views(filter) {
+      const found = await asked(crew.answering, seat => seat.handle?.views(filter));
+      return found
+        .flat()
+        .sort((one, other) => other.ageMs - one.ageMs)
+        .slice(0, filter.limit);
+    },
+    async endSessions(pool, backend) {
+      const ended = await asked(crew.answering, seat => seat.handle?.endSessions(pool, backend));
+      return ended.reduce((sum, count) => sum + count, 0);
+    },
+    get inheritable() {
+      return boundNow().map(({ listener, configured, descriptor, foreign }) => ({
+        listener,
+        address: configured,
+        descriptor,
+        foreign,
+      }));
+    },
+    async close(handedOver = false) {
+      stop();
+      await asked(crew.answering, seat => seat.handle?.close(handedOver));
+    },
+    async drain(handedOver = false) {
+      stop();
+      await Promise.all(seats.map(seat => drained(seat, handedOver)));
+    },
+    cut() {
+      for (const { handle } of seats) handle?.cut();
+      // Whoever hangs is not waited for.
+      setTimeout(() => {
+        for (const seat of seats) void seat.end();
+      }, CUT_MS).unref();
+    },
+    get shards() {
+      return crew.states;
+    },
+  };
+}
+
+/** The answers of those who give one in time. */
+async function asked<T>(
+  seats: readonly Seat[],
+  question: (seat: Seat) => Promise<T> | undefined,
+): Promise<T[]> {
+  let late = (): void => {};
+  const bound = new Promise<null>(resolve => {
+    late = () => resolve(null);
+  });
+  const deadline = setTimeout(late, QUESTION_MS);
+  const answers = await Promise.all(
+    seats.map(seat => Promise.race([question(seat), bound]).catch(() => undefined)),
+  );
+  clearTimeout(deadline);
+  return answers.filter(answer => answer !== null && answer !== undefined) as T[];
+}

@@ -1,0 +1,100 @@
+import { type Board, forfeit, openBoard } from '../core/board.ts';
+import { monotonicMs } from '../core/clock.ts';
+import type { ShardStats } from '../core/shard-stats.ts';
+import { createNetTransport } from '../transport/net/transport.ts';
+import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
+import { createTaken } from './line-gate.ts';
+import type { ShardTransport } from './messages.ts';
+import type { BoundSocket } from './sockets.ts';
+import { startWorker } from './worker-handle.ts';
+
+export interface SeatOptions {
+  readonly index: number;
+  readonly transport: ShardTransport;
+  /** Runs in this thread, over `net`. */
+  readonly inThread: boolean;
+  readonly board: Board;
+  /** Its shard's own, whoever that is; its counts go on when the shard is replaced. */
+  readonly stats: ShardStats;
+  readonly descriptors: number;
+  readonly instance: string;
+  readonly reports: ShardReports;
+  /** The shard is over without having been told to; what it held has been given back. */
+  readonly onLost: (error: unknown, sessions: number) => void;
+}
+
+/** The place of one shard. It outlives the thread: counters, what is held on the board, and who has which socket. */
+export interface Seat {
+  readonly index: number;
+  readonly transport: ShardTransport;
+  /** Null while there is no shard. */
+  readonly handle: ShardHandle | null;
+  readonly sessions: number;
+  /** Milliseconds since its clock ticked last; 0 where nobody else could notice. */
+  silentMs(): number;
+  /** Resolves when a shard is there. It listens nowhere yet. */
+  start(): Promise<void>;
+  end(): Promise<void>;
+  /** What the shard before listened on, where that outlived it. */
+  readonly kept: readonly BoundSocket[];
+}
+
+export function createSeat(options: SeatOptions): Seat {
+  const { board, descriptors, index, inThread, instance, reports, stats, transport } = options;
+  // In this thread the shard uses the board as it is: the same view, the same holdings.
+  const own = inThread ? board : openBoard(board.memory);
+  const memory = {
+    board: board.memory,
+    holdings: own.holdings,
+    stats: stats.memory,
+    linesTaken: createTaken(),
+  };
+  let handle: ShardHandle | null = null;
+
+  /** Nobody else can: what the shard held is given back, and its sessions have ended. */
+  const settle = (): void => {
+    const { held } = own.listenerSessions;
+    for (let row = 0; row < held.length; row++) {
+      const lost = held[row] as number;
+      // Where each of them was is not known any more; nearly all of a session's life is relaying.
+      if (lost > 0) stats.listeners.add(row, 'internal/relaying', lost);
+    }
+    forfeit(own);
+    stats.signs.sessions = 0;
+  };
+
+  return {
+    index,
+    transport,
+    get handle() {
+      return handle;
+    },
+    get sessions() {
+      return stats.signs.sessions;
+    },
+    silentMs: () => (inThread || handle === null ? 0 : monotonicMs() - stats.signs.tickedAtMs),
+    kept: [],
+    async start() {
+      if (inThread) {
+        handle = startLocalShard(
+          { board, stats, descriptors, transport: createNetTransport(reports.onError) },
+          instance,
+          reports,
+        );
+        return;
+      }
+      stats.signs.tickedAtMs = monotonicMs();
+      const worker = await startWorker({ transport, instance, descriptors, memory }, reports);
+      handle = worker;
+      void worker.gone.then(({ unexpected, error }) => {
+        const { sessions } = stats.signs;
+        handle = null;
+        settle();
+        if (unexpected) options.onLost(error, sessions);
+      });
+    },
+    async end() {
+      await handle?.end();
+    },
+  };
+}

@@ -1,0 +1,89 @@
+/** A shard in a thread of its own: the entry of that thread. What it imports is what it takes to start. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { openBoard } from '../core/board.ts';
+import { openShardStats } from '../core/shard-stats.ts';
+import { createNetTransport } from '../transport/net/transport.ts';
+import { createLineGate } from './line-gate.ts';
+import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
+import { type PreparedUpdate, startShard } from './shard.ts';
+
+if (parentPort === null) throw new Error('this is the entry of a worker thread');
+const port = parentPort;
+const { memory, instance, descriptors } = workerData as WorkerStart;
+
+const tell = (message: FromWorker): void => port.postMessage(message);
+const onError = (error: unknown): void => tell({ type: 'error', error: cloneable(error) });
+const stats = openShardStats(memory.stats);
+const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
+  tell({ type: 'lines', lines: ready }),
+);
+const shard = startShard({
+  board: openBoard(memory.board, memory.holdings),
+  stats,
+  descriptors,
+  transport: createNetTransport(onError),
+  onRecords: lines.add,
+  onBackendEvent: event => tell({ type: 'backend', event }),
+  onError,
+});
+let prepared: PreparedUpdate | null = null;
+/** Requests are done one after the other, but for a drain, during which others are answered. */
+let turn: Promise<unknown> = Promise.resolve();
+
+async function answer(request: Request): Promise<Answers[keyof Answers]> {
+  switch (request.ask) {
+    case 'prepare':
+      prepared = await shard.prepare(request.snapshot, request.places);
+      return prepared.bound;
+    case 'commit':
+      await prepared?.commit();
+      prepared = null;
+      return null;
+    case 'abort':
+      await prepared?.abort();
+      prepared = null;
+      return null;
+    case 'publish':
+      shard.publish(request.pools);
+      return null;
+    case 'views':
+      return shard.views(request.filter);
+    case 'end-sessions':
+      return shard.endSessions(request.pool, request.backend);
+    case 'close':
+      await shard.close(request.handedOver);
+      return null;
+    case 'drain':
+      await shard.drain(request.handedOver);
+      return null;
+  }
+}
+
+async function respond(id: number, request: Request): Promise<void> {
+  try {
+    tell({ type: 'answer', id, value: await answer(request) });
+  } catch (error) {
+    tell({ type: 'failure', id, message: error instanceof Error ? error.message : String(error) });
+  }
+}
+
+port.on('message', (message: ToWorker) => {
+  switch (message.type) {
+    case 'ask': {
+      const { id, request } = message;
+      if (request.ask === 'drain') void turn.then(() => respond(id, request));
+      else turn = turn.then(() => respond(id, request));
+      return;
+    }
+    case 'cut':
+      return shard.cut();
+    case 'end':
+      process.exit(0);
+  }
+});
+tell({ type: 'ready', wake: null });
+
+/** Errors cross with name, message and stack; anything odd that was thrown crosses as text. */
+function cloneable(error: unknown): unknown {
+  return error instanceof Error ? error : String(error);
+}
