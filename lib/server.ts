@@ -65,6 +65,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const board = openBoard();
   const { seats, notes } = options.shards ?? chooseShards(config);
   const stats = seats.map(() => openShardStats());
+  const rows = createRows(board, stats);
   const inheritance = options.inheritance ?? readInheritance({});
   const operator = createOperatorState(inheritance.operator);
   const notifier = createNotifier(process.env, logger);
@@ -84,7 +85,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   });
   const plane = await startControlPlane(config, {
     board,
-    rows: createRows(board, stats),
+    rows,
     operator,
     monitor,
     now: monotonicMs,
@@ -107,6 +108,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
           },
           onError,
         },
+        onForfeit: rows.forfeitClients,
         onShard: event => logShardEvent(logger, event),
       }),
   });

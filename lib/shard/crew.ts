@@ -22,6 +22,8 @@ export interface CrewOptions {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Gives back what a shard that is over has held beside the board. */
+  readonly onForfeit: (shard: number) => void;
   readonly onShard: (event: ShardEvent) => void;
   /** Gives a shard that has been started its work; rejects where that cannot be done now. */
   readonly revive: (seat: Seat) => Promise<void>;
@@ -59,6 +61,7 @@ export function createCrew(options: CrewOptions): Crew {
       descriptors: options.descriptors,
       instance: options.instance,
       reports: options.reports,
+      onForfeit: options.onForfeit,
       onLost: (error, sessions) => lost(members[index] as Member, error, sessions),
     });
     return { seat, restarts: 0, losses: 0, startedAtMs: 0, looksSilent: 0, stuck: false, timer: undefined };

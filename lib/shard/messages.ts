@@ -10,6 +10,8 @@ export type ShardTransport = 'net' | 'epoll';
 /** What a thread is given at its start. */
 export interface WorkerStart {
   readonly transport: ShardTransport;
+  /** Which shard this is: its column in the tables of clients. */
+  readonly number: number;
   /** On each line of the access log. */
   readonly instance: string;
   /** Descriptors that the sessions of all shards may use together. */

@@ -19,6 +19,8 @@ export interface SeatOptions {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Gives back what a shard that is over has held beside the board. */
+  readonly onForfeit: (shard: number) => void;
   /** The shard is over without having been told to; what it held has been given back. */
   readonly onLost: (error: unknown, sessions: number) => void;
 }
@@ -60,6 +62,7 @@ export function createSeat(options: SeatOptions): Seat {
       if (lost > 0) stats.listeners.add(row, 'internal/relaying', lost);
     }
     forfeit(own);
+    options.onForfeit(index);
     stats.signs.sessions = 0;
   };
 
@@ -77,14 +80,14 @@ export function createSeat(options: SeatOptions): Seat {
     async start() {
       if (inThread) {
         handle = startLocalShard(
-          { board, stats, descriptors, transport: createNetTransport(reports.onError) },
+          { board, stats, descriptors, number: index, transport: createNetTransport(reports.onError) },
           instance,
           reports,
         );
         return;
       }
       stats.signs.tickedAtMs = monotonicMs();
-      const worker = await startWorker({ transport, instance, descriptors, memory }, reports);
+      const worker = await startWorker({ transport, number: index, instance, descriptors, memory }, reports);
       handle = worker;
       void worker.gone.then(({ unexpected, error }) => {
         const { sessions } = stats.signs;

@@ -9,7 +9,7 @@ import { type PreparedUpdate, startShard } from './shard.ts';
 
 if (parentPort === null) throw new Error('this is the entry of a worker thread');
 const port = parentPort;
-const { memory, instance, descriptors } = workerData as WorkerStart;
+const { memory, instance, descriptors, number } = workerData as WorkerStart;
 
 const tell = (message: FromWorker): void => port.postMessage(message);
 const onError = (error: unknown): void => tell({ type: 'error', error: cloneable(error) });
@@ -21,6 +21,7 @@ const shard = startShard({
   board: openBoard(memory.board, memory.holdings),
   stats,
   descriptors,
+  number,
   transport: createNetTransport(onError),
   onRecords: lines.add,
   onBackendEvent: event => tell({ type: 'backend', event }),
