@@ -8,10 +8,6 @@ export const SUM_AGE_MS = 50;
 export const HEARTBEAT_MS = 1_000;
 /** Milliseconds for which counts are believed without a heartbeat, by the clock of Redis. */
 export const COUNTS_LEASE_MS = 5_000;
-/** Milliseconds for which a block of slots stays granted, by the clock of Redis. */
-export const GRANT_LEASE_MS = 30_000;
-/** Milliseconds after which the holder stops using its block, by its own monotonic clock from before it asked. */
-export const GRANT_USE_MS = 25_000;
 /** Milliseconds any one command may take; later answers are thrown away. */
 export const COMMAND_MS = 3_000;
 /** Milliseconds a connection with questions open may be silent before it is dropped and made anew. */
@@ -25,11 +21,6 @@ export const RECONNECT_MS = 2_000;
 export const MAX_INSTANCES = 1_000;
 /** Octets of the counts of one instance (all of MAX_BACKENDS with names of usual length fit). */
 export const REPORT_OCTETS = 131_072;
-/** Octets of what an instance tells about itself. */
-export const MEMBER_OCTETS = 1_024;
-/** Octets of an operator's word, and how many backends may have one. */
-export const WORD_OCTETS = 512;
-export const MAX_WORDS = 4_096;
 /** Sessions one instance may claim at one backend; more is nonsense. */
 export const MAX_SESSIONS = 10_000_000;
 
@@ -38,4 +29,3 @@ function holds(relation: boolean, text: string): void {
 }
 holds(2 * EXCHANGE_MS + SUM_AGE_MS < 300, 'a change is seen by all within 300 ms');
 holds(COMMAND_MS + HEARTBEAT_MS < COUNTS_LEASE_MS, 'one slow command does not end a lease');
-holds(GRANT_USE_MS + COMMAND_MS < GRANT_LEASE_MS, 'a holder stops before Redis gives its block to others');
