@@ -1,5 +1,5 @@
 import { clientTableMemory, forfeitClients, openClientTable } from './admission/client-table.ts';
-import type { Board } from './core/board.ts';
+import { type Board, NO_GRANT } from './core/board.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './core/limits.ts';
 import type { ShardStats } from './core/shard-stats.ts';
 
@@ -91,6 +91,10 @@ export function createRows(board: Board, shards: readonly ShardStats[]): Rows {
       Atomics.store(board.backendEjections, row, 0);
       board.backendRetryAtMs[row] = 0;
       board.backendBackSinceMs[row] = 0;
+      Atomics.store(board.backendOthers, row, 0);
+      Atomics.store(board.backendOthersRate, row, 0);
+      Atomics.store(board.backendGrant, row, NO_GRANT);
+      Atomics.store(board.backendWants, row, 0);
       each(shard => shard.backends.clear(row));
     },
   );

@@ -14,6 +14,7 @@ import {
 import { leastConnections } from './least-connections.ts';
 import { roundRobin } from './round-robin.ts';
 import { sourceHash } from './source-hash.ts';
+import { sticky } from './sticky.ts';
 
 /**
  * A session in the queue. Offered a backend whose slot is taken for it, or told that none serves any more. What it has
@@ -157,10 +158,10 @@ function isUntried({ triedRows }: SelectRequest): boolean {
 function algorithmOf(pool: PoolSnapshot, view: BalancerView): Algorithm {
   switch (pool.balance) {
     case 'least-connections':
-      return leastConnections(view);
+      return sticky(leastConnections(view));
     case 'round-robin':
-      return roundRobin();
+      return sticky(roundRobin());
     case 'source-hash':
-      return sourceHash();
+      return sticky(sourceHash());
   }
 }

@@ -1,4 +1,4 @@
-import { type Board, take } from '../core/board.ts';
+import { type Board, giveBack, NO_GRANT, take } from '../core/board.ts';
 import type { MonotonicMs } from '../core/clock.ts';
 import { beginTrial, standing } from '../pool/passive-health.ts';
 import { rampedUp } from '../pool/slow-start.ts';
@@ -20,6 +20,10 @@ export interface SelectRequest {
   /** The client's address; what source-hash hashes. */
   readonly client: string;
   readonly triedRows: readonly number[];
+  /** What the session is remembered by, where its pool is sticky; see `sticky.ts`. */
+  readonly stickyKey?: string | null;
+  /** The name of the backend that is remembered for it. */
+  readonly preferred?: string | null;
 }
 
 /** One of the candidates; they are never empty. */
@@ -52,17 +56,16 @@ export function choose(
   algorithm: Algorithm,
 ): BackendSnapshot | NoBackend {
   const nowMs = view.now();
-  const { backendSlots } = view.board;
   let outcome: NoBackend = 'none';
   for (const backup of [false, true]) {
     const serving = pool.backends.filter(b => b.backup === backup && serves(b, request, view, nowMs));
     if (serving.length > 0) outcome = 'full';
     for (;;) {
-      const free = serving.filter(b => Atomics.load(backendSlots, b.row) < b.maxConnections);
+      const free = serving.filter(b => hasRoom(b, view.board));
       if (free.length === 0) break;
       const candidates = weighed(free, pool.slowStartMs, view.board, nowMs);
       const chosen = dueForTrial(candidates, view, nowMs) ?? algorithm(candidates, request);
-      if (!take(backendSlots, chosen.row, chosen.maxConnections)) continue;
+      if (!takeSlot(chosen, view.board)) continue;
       if (standing(view.board, chosen.row, nowMs) === 'due') {
         beginTrial(view.board, chosen.row, nowMs, pool.passiveHealth);
       }
@@ -70,6 +73,30 @@ export function choose(
     }
   }
   return outcome;
+}
+
+/** Below its own limit, and below what the cluster grants. Where only the grant is missing, that is said. */
+function hasRoom({ row, maxConnections }: BackendSnapshot, board: Board): boolean {
+  const slots = Atomics.load(board.backendSlots, row);
+  if (slots >= maxConnections) return false;
+  const grant = Atomics.load(board.backendGrant, row);
+  if (grant === NO_GRANT || slots < grant) return true;
+  Atomics.add(board.backendWants, row, 1);
+  return false;
+}
+
+/**
+ * Takes a slot within the backend's limit and the grant. The control plane may lower the grant between the look at it
+ * and the taking: who finds that, gives the slot back; see `lowerGrant`.
+ */
+function takeSlot({ row, maxConnections }: BackendSnapshot, board: Board): boolean {
+  const grant = Atomics.load(board.backendGrant, row);
+  const limit = grant === NO_GRANT ? maxConnections : Math.min(maxConnections, grant);
+  if (!take(board.backendSlots, row, limit)) return false;
+  const now = Atomics.load(board.backendGrant, row);
+  if (now === grant || now === NO_GRANT || Atomics.load(board.backendSlots, row) <= now) return true;
+  giveBack(board.backendSlots, row);
+  return false;
 }
 
 function weighed(

@@ -1,21 +1,24 @@
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import type { Algorithm } from './candidates.ts';
 
-/**
- * Rendezvous hashing: a client goes to the backend with the highest score for it, so every instance agrees without
- * talking, and a backend that leaves moves only its own clients. Weighted as in Schindelhauer and Schomaker's
- * logarithmic method: score = weight / -ln(u), with u in (0, 1) from the hash of client and backend name.
- */
+/** Rendezvous hashing of the client's address. */
 export function sourceHash(): Algorithm {
-  return (candidates, { client }) => {
-    let best = candidates[0] as BackendSnapshot;
-    let bestScore = -1;
-    for (const backend of candidates) {
-      const score = backend.weight / -Math.log(unitHash(`${client}|${backend.name}`));
-      if (score > bestScore) [best, bestScore] = [backend, score];
-    }
-    return best;
-  };
+  return (candidates, { client }) => rendezvous(candidates, client);
+}
+
+/**
+ * Rendezvous hashing: a key goes to the backend with the highest score for it, so every instance agrees without
+ * talking, and a backend that leaves moves only its own keys. Weighted as in Schindelhauer and Schomaker's
+ * logarithmic method: score = weight / -ln(u), with u in (0, 1) from the hash of key and backend name.
+ */
+export function rendezvous(candidates: readonly BackendSnapshot[], key: string): BackendSnapshot {
+  let best = candidates[0] as BackendSnapshot;
+  let bestScore = -1;
+  for (const backend of candidates) {
+    const score = backend.weight / -Math.log(unitHash(`${key}|${backend.name}`));
+    if (score > bestScore) [best, bestScore] = [backend, score];
+  }
+  return best;
 }
 
 /** A number in (0, 1), the same on every machine: FNV-1a over the characters, then a 32-bit finalizer. */

@@ -27,6 +27,16 @@ export interface Board {
   readonly backendEjectedAtMs: Float64Array;
   /** Monotonic milliseconds of its last return to service; 0 where it never left. */
   readonly backendBackSinceMs: Float64Array;
+  /** Sessions that the other instances of the cluster have at a backend, as last heard; see `applyOthers`. */
+  readonly backendOthers: Int32Array;
+  /** Sessions that the other instances begin at a backend, in thousandths a second. */
+  readonly backendOthersRate: Int32Array;
+  /** Slots that this instance may take at a backend whose limit holds over the cluster; -1 where none does. */
+  readonly backendGrant: Int32Array;
+  /** How often a backend was passed over for want of granted slots, since the control plane last asked. */
+  readonly backendWants: Int32Array;
+  /** One row: the monotonic milliseconds at which the others' counts were true; 0 where none were ever heard. */
+  readonly othersAtMs: Float64Array;
   /** One row: descriptors that sessions hold or may come to need. */
   readonly descriptors: Count;
 }
@@ -34,22 +44,27 @@ export interface Board {
 /** A column of counts that all threads share, and how much of each was taken through this view: by one shard. */
 export type Count = Int32Array & { readonly held: Int32Array };
 
+/** In `backendGrant`: no limit of this backend holds over the cluster. */
+export const NO_GRANT = -1;
+
 const COUNTS = ['listenerSessions', 'poolQueued', 'backendSlots', 'descriptors'] as const;
 const COUNT_ROWS = MAX_LISTENERS + MAX_POOLS + MAX_BACKENDS + 1;
 const HOLDINGS_BYTES = COUNT_ROWS * Int32Array.BYTES_PER_ELEMENT;
 
-const INT32_ROWS = MAX_LISTENERS + MAX_POOLS + 3 * MAX_BACKENDS + 1;
+const INT32_ROWS = MAX_LISTENERS + MAX_POOLS + 7 * MAX_BACKENDS + 1;
 const FLOAT64_OFFSET = Math.ceil((INT32_ROWS * Int32Array.BYTES_PER_ELEMENT) / 8) * 8;
-const BOARD_BYTES = FLOAT64_OFFSET + 3 * MAX_BACKENDS * Float64Array.BYTES_PER_ELEMENT;
+const BOARD_BYTES = FLOAT64_OFFSET + (3 * MAX_BACKENDS + 1) * Float64Array.BYTES_PER_ELEMENT;
 
 /**
  * The board over its memory; another thread passes the `memory` it was given. `holdings` is written by one shard only,
  * and outlives it: whoever replaces a shard that died has `forfeit` give back what that held.
  */
 export function openBoard(
-  memory = new SharedArrayBuffer(BOARD_BYTES),
+  given?: SharedArrayBuffer,
   holdings = new SharedArrayBuffer(HOLDINGS_BYTES),
 ): Board {
+  const fresh = given === undefined;
+  const memory = given ?? new SharedArrayBuffer(BOARD_BYTES);
   let offset = 0;
   let heldOffset = 0;
   const int32 = (rows: number): Int32Array => {
@@ -62,9 +77,9 @@ export function openBoard(
     heldOffset += held.byteLength;
     return Object.assign(int32(rows), { held });
   };
-  const float64 = (column: number): Float64Array =>
-    new Float64Array(memory, FLOAT64_OFFSET + column * MAX_BACKENDS * 8, MAX_BACKENDS);
-  return {
+  const float64 = (column: number, rows = MAX_BACKENDS): Float64Array =>
+    new Float64Array(memory, FLOAT64_OFFSET + column * MAX_BACKENDS * 8, rows);
+  const board: Board = {
     memory,
     holdings,
     listenerSessions: count(MAX_LISTENERS),
@@ -72,11 +87,18 @@ export function openBoard(
     backendSlots: count(MAX_BACKENDS),
     backendFailures: int32(MAX_BACKENDS),
     backendEjections: int32(MAX_BACKENDS),
+    backendOthers: int32(MAX_BACKENDS),
+    backendOthersRate: int32(MAX_BACKENDS),
+    backendGrant: int32(MAX_BACKENDS),
+    backendWants: int32(MAX_BACKENDS),
     descriptors: count(1),
     backendRetryAtMs: float64(0),
     backendEjectedAtMs: float64(1),
     backendBackSinceMs: float64(2),
+    othersAtMs: float64(3, 1),
   };
+  if (fresh) board.backendGrant.fill(NO_GRANT);
+  return board;
 }
 
 /**

@@ -39,6 +39,13 @@ export const MAX_NETWORKS = 10_000;
 /** Octets of the path of a Unix domain socket (Linux: `sun_path` has 108, the last one is NUL). */
 export const UNIX_PATH_OCTETS = 107;
 
+/**
+ * Milliseconds up to which the counts of other instances are believed, and from which on they are not at all: an
+ * exchange may be two seconds late, and a heartbeat one.
+ */
+export const OTHERS_BELIEVED_MS = 4_000;
+export const OTHERS_FORGOTTEN_MS = 8_000;
+
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;
 /** Descriptors kept free so that a client beyond the limit still hears 421. */
@@ -55,3 +62,4 @@ holds(REPLY_LINE_OCTETS <= REPLY_OCTETS, 'one reply line fits a reply');
 holds(HELLO_NAME_OCTETS + 'EHLO \r\n'.length <= COMMAND_LINE_OCTETS, 'the longest name fits a command line');
 holds(COMMAND_LINE_OCTETS <= EARLY_CLIENT_OCTETS, 'a client that speaks early may send at least one command');
 holds(PROXY_V1_OCTETS < PROXY_V2_OCTETS, 'one buffer serves both PROXY versions');
+holds(OTHERS_BELIEVED_MS < OTHERS_FORGOTTEN_MS, 'belief in old counts fades, it does not jump');
