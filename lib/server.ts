@@ -63,7 +63,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { logger } = log;
   const startedAt = new Date().toISOString();
   const board = openBoard();
-  const { seats, notes } = options.shards ?? chooseShards(config);
+  const { seats, notes, spawn } = options.shards ?? chooseShards(config);
   const stats = seats.map(() => openShardStats());
   const rows = createRows(board, stats);
   const inheritance = options.inheritance ?? readInheritance({});
@@ -92,6 +92,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     start: first =>
       startDataPlane(first, {
         seats,
+        spawn,
         board,
         stats,
         descriptors: descriptorsFor(config, seats.length),

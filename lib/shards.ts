@@ -4,6 +4,7 @@ import { MAX_SHARDS } from './core/limits.ts';
 import type { Logger } from './core/log.ts';
 import type { ShardEvent } from './shard/data-plane.ts';
 import type { ShardTransport } from './shard/messages.ts';
+import type { SpawnShard } from './shard/spawn.ts';
 import { CAN_SHARE } from './transport/net/listen.ts';
 
 /** Which shards an instance has. */
@@ -11,6 +12,8 @@ export interface ShardChoice {
   readonly seats: readonly { readonly transport: ShardTransport; readonly inThread: boolean }[];
   /** Sentences for the log: where `auto` has come to less than it could have. */
   readonly notes: readonly string[];
+  /** Starts threads in another way than usual. */
+  readonly spawn?: SpawnShard;
 }
 
 /** Throws a sentence where what the configuration asks for by name cannot be had here. */

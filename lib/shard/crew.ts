@@ -5,6 +5,7 @@ import type { ShardEvent, ShardState } from './data-plane.ts';
 import type { ShardReports } from './handle.ts';
 import type { ShardTransport } from './messages.ts';
 import { createSeat, type Seat } from './seat.ts';
+import type { SpawnShard } from './spawn.ts';
 
 /** A thread whose clock has not ticked for so long hangs. */
 const STUCK_MS = 5_000;
@@ -22,6 +23,8 @@ export interface CrewOptions {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Starts threads in another way than usual. */
+  readonly spawn?: SpawnShard | undefined;
   /** Gives back what a shard that is over has held beside the board. */
   readonly onForfeit: (shard: number) => void;
   readonly onShard: (event: ShardEvent) => void;
@@ -62,6 +65,7 @@ export function createCrew(options: CrewOptions): Crew {
       instance: options.instance,
       reports: options.reports,
       onForfeit: options.onForfeit,
+      spawn: options.spawn,
       onLost: (error, sessions) => lost(members[index] as Member, error, sessions),
     });
     return { seat, restarts: 0, losses: 0, startedAtMs: 0, looksSilent: 0, stuck: false, timer: undefined };

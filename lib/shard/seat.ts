@@ -6,6 +6,7 @@ import { type ShardHandle, type ShardReports, startLocalShard } from './handle.t
 import { createTaken } from './line-gate.ts';
 import type { ShardTransport } from './messages.ts';
 import type { BoundSocket } from './sockets.ts';
+import { type SpawnShard, spawnShard } from './spawn.ts';
 import { startWorker } from './worker-handle.ts';
 
 export interface SeatOptions {
@@ -19,6 +20,8 @@ export interface SeatOptions {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Starts threads in another way than usual. */
+  readonly spawn?: SpawnShard | undefined;
   /** Gives back what a shard that is over has held beside the board. */
   readonly onForfeit: (shard: number) => void;
   /** The shard is over without having been told to; what it held has been given back. */
@@ -42,7 +45,7 @@ export interface Seat {
 }
 
 export function createSeat(options: SeatOptions): Seat {
-  const { board, descriptors, index, inThread, instance, reports, stats, transport } = options;
+  const { board, descriptors, index, inThread, instance, reports, spawn, stats, transport } = options;
   // In this thread the shard uses the board as it is: the same view, the same holdings.
   const own = inThread ? board : openBoard(board.memory);
   const memory = {
@@ -87,7 +90,11 @@ export function createSeat(options: SeatOptions): Seat {
         return;
       }
       stats.signs.tickedAtMs = monotonicMs();
-      const worker = await startWorker({ transport, number: index, instance, descriptors, memory }, reports);
+      const worker = await startWorker(
+        { transport, number: index, instance, descriptors, memory },
+        reports,
+        spawn ?? spawnShard,
+      );
       handle = worker;
       void worker.gone.then(({ unexpected, error }) => {
         const { sessions } = stats.signs;

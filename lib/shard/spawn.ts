@@ -1,6 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { WorkerStart } from './messages.ts';
 
+export type SpawnShard = (start: WorkerStart) => Worker;
+
 /** Starts a shard's thread. In a checkout, where the program is TypeScript, the thread has no loader of its own for that. */
 export function spawnShard(workerData: WorkerStart): Worker {
   const options = { workerData, name: 'smtplb-shard' };

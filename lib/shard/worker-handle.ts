@@ -3,7 +3,7 @@ import type { ShardHandle, ShardReports } from './handle.ts';
 import { countTaken } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
 import type { BoundSocket } from './sockets.ts';
-import { spawnShard } from './spawn.ts';
+import type { SpawnShard } from './spawn.ts';
 
 /** Milliseconds for a thread to be there; the TypeScript loader of a checkout is the slow part. */
 const START_TIMEOUT_MS = 20_000;
@@ -27,8 +27,12 @@ export interface WorkerHandle extends ShardHandle {
 }
 
 /** Starts a thread, and resolves when it is there. It listens nowhere yet. */
-export async function startWorker(start: WorkerStart, reports: ShardReports): Promise<WorkerHandle> {
-  const worker = spawnShard(start);
+export async function startWorker(
+  start: WorkerStart,
+  reports: ShardReports,
+  spawn: SpawnShard,
+): Promise<WorkerHandle> {
+  const worker = spawn(start);
   const waiting = new Map<number, Waiting>();
   let lastId = 0;
   let wake: number | null = null;

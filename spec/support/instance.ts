@@ -4,6 +4,7 @@ import { formatFault } from '../../lib/config/faults.ts';
 import { loadConfigText } from '../../lib/config/load.ts';
 import type { Address } from '../../lib/core/address.ts';
 import { type Server, startServer } from '../../lib/server.ts';
+import type { ShardChoice } from '../../lib/shards.ts';
 import { eventually, within } from './eventually.ts';
 import { type Metrics, scrape } from './metrics.ts';
 import type { Owner } from './owner.ts';
@@ -66,6 +67,7 @@ export async function startInstance(
   owner: Owner,
   transport: TransportName,
   settings: Settings,
+  shards?: ShardChoice,
 ): Promise<Instance> {
   const textOf = ({ listeners, ...rest }: Settings): string =>
     JSON.stringify({
@@ -91,7 +93,7 @@ export async function startInstance(
     log.push(line);
     lines.emit('line', line);
   };
-  const server = await startServer(loaded.config, { log: { write }, read });
+  const server = await startServer(loaded.config, { log: { write }, read, ...(shards && { shards }) });
 
   const logged = async (what: string, fits: (line: LogLine) => boolean): Promise<LogLine> => {
     const past = log.find(fits);
