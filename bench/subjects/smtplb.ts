@@ -61,7 +61,8 @@ export function smtplbSubject(options: SmtplbOptions): Subject {
   return {
     name,
     usual,
-    ...(base === undefined ? {} : { base }),
+    ...(base !== undefined && { base }),
+    ...(tls !== undefined && { tls }),
     describe() {
       const keys = Object.entries({ ...settings, ...pool, ...(tls && { tls }) }).map(
         ([key, value]) => `, ${key} ${typeof value === 'string' ? value : JSON.stringify(value)}`,

@@ -40,6 +40,8 @@ export interface Subject {
   readonly usual: boolean;
   /** The subject its ratios refer to, where that is not the suite's base. */
   readonly base?: string;
+  /** How TLS begins at its doors, where it ends there. */
+  readonly tls?: 'implicit' | 'starttls';
   /** May read files and ask programs for their version. */
   describe(): Description;
   /** Starts it; resolves when a session through it has been greeted. Rejects with a Refusal where it will not run. */

@@ -1,5 +1,6 @@
 import type { Suite } from './suite.ts';
+import { tls } from './tls.ts';
 import { usual } from './usual.ts';
 
 /** Every suite there is; the first is run where none is named. */
-export const SUITES: readonly [Suite, ...Suite[]] = [usual];
+export const SUITES: readonly [Suite, ...Suite[]] = [usual, tls];

@@ -53,7 +53,9 @@ export function throughput({ unit, work, further = [], ...rest }: Throughput): W
         ? []
         : [(processAfter - processBefore) / count];
     const machine = [(machineAfter - machineBefore) / count];
-    return { rate: [count / seconds], process: own, machine, ...samples };
+    // Percent of one core: well below 100 for each thread, and the subject was not the limit.
+    const core = own.map(us => (us * count) / (1e4 * seconds));
+    return { rate: [count / seconds], process: own, machine, core, ...samples };
   }
   return { ...rest, passes: 2, metrics: [...metricsOf(unit), ...further], visit };
 }

@@ -62,3 +62,45 @@ t.test('all are stopped, and stopping is no failure', async t => {
   t.strictSame(pids.map(isAlive), [false, false]);
   t.equal(await children.guard(Promise.resolve('fine')), 'fine');
 });
+
+t.test('a program may refuse to start: that is no failure of the work', async t => {
+  const children = createChildren();
+  const given: AbortSignal[] = [];
+  const never = (signal: AbortSignal) => {
+    given.push(signal);
+    return new Promise<void>(() => {});
+  };
+  await t.rejects(
+    children.tryStart(node, ['-e', 'console.error("not yet"); process.exitCode = 2'], never),
+    /exit status 2\nnot yet/,
+  );
+  t.ok(given[0]?.aborted, 'whoever waits for it is told');
+  t.equal(await children.guard(Promise.resolve('fine')), 'fine');
+});
+
+t.test('once it is up, its death is one', async t => {
+  const children = createChildren();
+  await children.tryStart(node, ['-e', 'setTimeout(() => process.exit(5), 100)'], async () => {});
+  await t.rejects(children.guard(new Promise(() => {})), /ended by itself: exit status 5/);
+});
+
+t.test('what is logged is read, and nothing stays when the program is gone', async t => {
+  const children = createChildren();
+  // More than any pipe holds: without a reader it would never get to its end.
+  const script = 'process.stdout.write("x".repeat(4_000_000), () => process.exit(7))';
+  await children.tryStart(node, ['-e', script], async () => {}, { stdout: 'read' });
+  await t.rejects(children.guard(new Promise(() => {})), /exit status 7/);
+  await children.stopAll();
+});
+
+t.test('a program that says when it is ready', async t => {
+  const children = createChildren();
+  const { child, line } = await children.announce(node, [
+    '-e',
+    'console.log("here"); setInterval(() => {}, 1000)',
+  ]);
+  t.equal(line, 'here');
+  t.ok(isAlive(child.pid));
+  await child.stop();
+  t.equal(await children.run(node, ['-e', 'console.log("out")']), 'out\n');
+});
