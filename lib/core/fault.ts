@@ -34,6 +34,8 @@ export const FAULTS = {
   'no-ports': ours,
   /** This process or machine has no descriptor left (EMFILE, ENFILE); another backend would not help. */
   'no-descriptors': { source: 'internal', retryable: false, blamesBackend: false },
+  /** This process may not use the client's address (CAP_NET_ADMIN); another backend would not help. */
+  'not-permitted': { source: 'internal', retryable: false, blamesBackend: false },
   /** Any other refusal of the operating system, such as a local firewall. */
   failed: ours,
 } as const satisfies Record<string, Fault>;

@@ -46,6 +46,18 @@ export const UNIX_PATH_OCTETS = 107;
 export const OTHERS_BELIEVED_MS = 4_000;
 export const OTHERS_FORGOTTEN_MS = 8_000;
 
+/**
+ * Seconds of silence after which the kernel asks a peer whether it is still there: well within the idle timeout, and
+ * often enough for the firewalls between, which forget silent connections after a few minutes.
+ */
+export const KEEP_ALIVE_IDLE_S = 120;
+/**
+ * Milliseconds that sent bytes may stay unacknowledged, and a peer that is asked may stay silent. Longer than the
+ * three minutes for which a sender has to wait for one block of DATA (RFC 5321 section 4.5.3.2.5): a peer whose window is
+ * shut counts as well.
+ */
+export const TCP_USER_TIMEOUT_MS = 300_000;
+
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;
 /** Descriptors kept free so that a client beyond the limit still hears 421. */
@@ -61,5 +73,6 @@ function holds(relation: boolean, text: string): void {
 holds(REPLY_LINE_OCTETS <= REPLY_OCTETS, 'one reply line fits a reply');
 holds(HELLO_NAME_OCTETS + 'EHLO \r\n'.length <= COMMAND_LINE_OCTETS, 'the longest name fits a command line');
 holds(COMMAND_LINE_OCTETS <= EARLY_CLIENT_OCTETS, 'a client that speaks early may send at least one command');
+holds(KEEP_ALIVE_IDLE_S * 1_000 < TCP_USER_TIMEOUT_MS, 'a silent peer is asked before it is given up');
 holds(PROXY_V1_OCTETS < PROXY_V2_OCTETS, 'one buffer serves both PROXY versions');
 holds(OTHERS_BELIEVED_MS < OTHERS_FORGOTTEN_MS, 'belief in old counts fades, it does not jump');

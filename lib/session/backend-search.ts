@@ -38,6 +38,7 @@ const CAUSES: Readonly<Record<FaultCode, Cause>> = {
   'bad-greeting': 'backend-protocol',
   'busy-greeting': 'no-backend',
   'no-descriptors': 'descriptors',
+  'not-permitted': 'internal',
   failed: 'internal',
 };
 
@@ -50,6 +51,7 @@ const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
   'timed-out': 'connect-timeout',
   'no-ports': 'no-ports',
   'no-descriptors': 'no-descriptors',
+  'not-permitted': 'not-permitted',
   failed: 'failed',
 };
 

@@ -1,4 +1,4 @@
-import type { Address } from '../core/address.ts';
+import type { Address, IpAddress } from '../core/address.ts';
 import type { TlsClientOptions, TlsFault, TlsInfo, TlsServerOptions } from './tls-contract.ts';
 
 /**
@@ -18,7 +18,7 @@ export interface Transport {
     onConnection: (connection: Connection) => void,
   ): Promise<Listening>;
   /** Dials. The outcome is `onConnect` or `onClose` of `handler`, never before this call has returned. */
-  connect(address: Address, handler: ConnectionHandler): Connection;
+  connect(address: Address, handler: ConnectionHandler, options?: DialOptions): Connection;
   /**
    * Takes both connections over for good: bytes, half-closes and resets of one are passed to the other until both are
    * closed. The caller must not touch either again; the relay's `destroy` is the way to end it early.
@@ -40,8 +40,24 @@ export interface ListenOptions {
   readonly backlog: number;
   /** A descriptor that listens there already, handed down by whoever started this process. */
   readonly inherited?: number | undefined;
-  /** Others of this process listen on the same address, each with a socket of its own (SO_REUSEPORT). */
+  /**
+   * Other shards listen on the same address, each with a socket of its own, and the kernel spreads the clients over
+   * them (SO_REUSEPORT). Not for Unix sockets. `net` rejects before Node 23.1.
+   */
   readonly shared?: boolean | undefined;
+}
+
+export interface DialOptions {
+  /**
+   * Where the connection is to come from, of the peer's family; port 0: any that is free for this peer. One that this
+   * host does not have, or no port left, is `no-ports`. Not for Unix sockets.
+   */
+  readonly source?: IpAddress | undefined;
+  /**
+   * `source` is the client's own address, which this host does not have (IP_TRANSPARENT): `not-permitted` without
+   * CAP_NET_ADMIN. Only `epoll` can; with `net` the kernel refuses the address, as `no-ports`.
+   */
+  readonly transparent?: boolean | undefined;
 }
 
 export interface Listening {
@@ -70,6 +86,7 @@ export type CloseReason =
   | 'timed-out'
   | 'no-ports'
   | 'no-descriptors'
+  | 'not-permitted'
   | 'failed';
 
 /** What a connection tells. A handler that throws ends its connection and is reported, nothing else. */

@@ -14,11 +14,11 @@ t.test('a fault that blames a backend is the backend’s, and leads to another o
 t.test('what says nothing about the backend: its policy about this client, our own machine', async t => {
   t.strictSame(
     FAULT_CODES.filter(code => !FAULTS[code].blamesBackend),
-    ['busy-greeting', 'no-ports', 'no-descriptors', 'failed'],
+    ['busy-greeting', 'no-ports', 'no-descriptors', 'not-permitted', 'failed'],
   );
   t.strictSame(
     FAULT_CODES.filter(code => !FAULTS[code].retryable),
-    ['no-descriptors'],
+    ['no-descriptors', 'not-permitted'],
     'only a lack of our own is not mended by another backend',
   );
 });

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
-import { TRANSPORTS } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { addresses, openWorld, type Side } from './peers.ts';
+import { addresses, openWorld, type Side, TRANSPORTS } from './peers.ts';
 
 /** What a socket and its kernel hold for a peer that does not read, at the most: then `write` must have said "wait". */
 const MUCH = 64 * 1_048_576;

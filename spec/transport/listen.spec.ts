@@ -4,9 +4,8 @@ import t from 'tap';
 import { type Address, formatAddress, ipAddress, parseAddress } from '../../lib/core/address.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { refusingAddress } from '../support/free-port.ts';
-import { TRANSPORTS } from '../support/instance.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { addresses, LOOPBACK, openWorld, recorder } from './peers.ts';
+import { addresses, LOOPBACK, openWorld, recorder, TRANSPORTS } from './peers.ts';
 
 const parsed = (text: string) => parseAddress(text) as Address;
 

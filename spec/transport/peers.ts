@@ -8,11 +8,15 @@ import type {
   Listening,
   Transport,
 } from '../../lib/transport/contract.ts';
+import { loadEpoll } from '../../lib/transport/epoll/load.ts';
 import { createNetTransport } from '../../lib/transport/net/transport.ts';
 import type { TlsFault, TlsInfo } from '../../lib/transport/tls-contract.ts';
 import { eventually, within } from '../support/eventually.ts';
-import type { TransportName } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
+
+/** The transports that the contract is held against. */
+export const TRANSPORTS = ['net', 'epoll'] as const;
+export type TransportName = (typeof TRANSPORTS)[number];
 
 type Event = 'connect' | 'end' | 'drain' | 'secure' | `close ${CloseReason}`;
 
@@ -110,12 +114,13 @@ export interface World {
 /** One transport, cleaned up after the test. */
 export function openWorld(owner: Owner, name: TransportName): World {
   const faults: unknown[] = [];
-  const transport = createTransport(name, error => faults.push(error));
+  const { transport, close } = createTransport(name, error => faults.push(error));
   const open = new Set<Connection>();
   const listeners: Listening[] = [];
   owner.teardown(async () => {
     for (const connection of open) connection.destroy();
     await Promise.all(listeners.map(listener => listener.close()));
+    close();
   });
 
   const world: World = {
@@ -145,10 +150,26 @@ export function openWorld(owner: Owner, name: TransportName): World {
   return world;
 }
 
-function createTransport(name: TransportName, onHandlerError: (error: unknown) => void): Transport {
+interface Created {
+  readonly transport: Transport;
+  close(): void;
+}
+
+const epoll = await loadEpoll();
+
+/** The tests' own sockets and timers live in this thread, too. */
+const POLITE_WAIT_MS = 1;
+
+function createTransport(name: TransportName, onHandlerError: (error: unknown) => void): Created {
   switch (name) {
     case 'net':
-      return createNetTransport(onHandlerError);
+      return { transport: createNetTransport(onHandlerError), close() {} };
+    case 'epoll': {
+      if (epoll.reason !== undefined) throw new Error(epoll.reason);
+      const transport = epoll.create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
+      transport.start();
+      return { transport, close: transport.close };
+    }
   }
 }
 

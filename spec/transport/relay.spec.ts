@@ -3,9 +3,8 @@ import t from 'tap';
 import type { RelayEnd } from '../../lib/transport/contract.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
 import { eventuallyEqual } from '../support/eventually.ts';
-import { TRANSPORTS } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
-import { openWorld } from './peers.ts';
+import { openWorld, TRANSPORTS } from './peers.ts';
 
 const CHUNK = randomBytes(65_536);
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');

@@ -1,8 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { renameSync, rmSync, statSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
-import { dirname, join } from 'node:path';
+import { createServer, type Server } from 'node:net';
 import { type Address, ipAddress } from '../../core/address.ts';
+import { claimPath, releasePath } from '../unix-path.ts';
 
 export interface ListenOnOptions {
   /** Connections the kernel completes before they are accepted; its default unless given. */
@@ -32,7 +30,7 @@ export async function listenOn(
   if (inherited !== undefined) {
     await listening(server, { fd: inherited, ...(backlog && { backlog }) });
   } else if (address.family === 'unix') {
-    await listenOnPath(server, address.path, backlog);
+    await claimPath(address.path, path => listening(server, { path, ...(backlog && { backlog }) }));
   } else {
     // `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
     const ipv6Only = address.family === 'ipv6';
@@ -72,37 +70,7 @@ export function descriptorOf(server: Server): number | undefined {
  */
 export function stopListening(server: Server, address: Address, handedOver: boolean): void {
   server.close();
-  if (address.family === 'unix' && !handedOver) rmSync(address.path, { force: true });
-}
-
-/**
- * Bound under another name and moved into place: libuv removes the name it has bound when it closes the socket, and by
- * then the path may belong to a successor.
- */
-async function listenOnPath(server: Server, path: string, backlog: number | undefined): Promise<void> {
-  if (statSync(path, { throwIfNoEntry: false })?.isSocket() === false) {
-    throw Object.assign(new Error(`${path} is there already, and is no socket`), { code: 'EEXIST' });
-  }
-  if (await answers(path)) {
-    throw Object.assign(new Error(`another process listens on ${path}`), { code: 'EADDRINUSE' });
-  }
-  const name = join(dirname(path), `.smtplb-${randomBytes(6).toString('hex')}`);
-  await listening(server, { path: name, ...(backlog && { backlog }) });
-  renameSync(name, path);
-}
-
-function answers(path: string): Promise<boolean> {
-  return new Promise(resolve => {
-    const probe = connect({ path });
-    probe.on('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    // A full backlog (EAGAIN) or missing permission is an answer, too: somebody listens.
-    probe.on('error', ({ code }: NodeJS.ErrnoException) =>
-      resolve(code !== 'ECONNREFUSED' && code !== 'ENOENT'),
-    );
-  });
+  if (address.family === 'unix' && !handedOver) releasePath(address.path);
 }
 
 function listening(server: Server, where: Parameters<Server['listen']>[0] & object): Promise<void> {

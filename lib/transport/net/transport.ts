@@ -1,6 +1,6 @@
 import { connect, createServer, type NetConnectOpts, type OnReadOpts, type Server } from 'node:net';
-import type { Address } from '../../core/address.ts';
-import type { ConnectionHandler, Listening, ListenOptions, Transport } from '../contract.ts';
+import type { Address, IpAddress } from '../../core/address.ts';
+import type { ConnectionHandler, DialOptions, Listening, ListenOptions, Transport } from '../contract.ts';
 import { NetConnection, type OnHandlerError, peerOf } from './connection.ts';
 import { descriptorOf, listenOn, stopListening } from './listen.ts';
 import { NetRelay } from './relay.ts';
@@ -33,7 +33,7 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
       return started(server, address, options);
     },
 
-    connect(address: Address, handler: ConnectionHandler) {
+    connect(address: Address, handler: ConnectionHandler, options?: DialOptions) {
       // Reads of all dialled sockets land in one buffer, past the stream machinery, and are copied out at their own
       // size: replies are small, and a fresh 64 KiB for each is what the garbage collector would spend its time on.
       const onread = {
@@ -43,7 +43,7 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
           return true;
         },
       };
-      const socket = connect(dialOptions(address, onread));
+      const socket = connect(dialOptions(address, onread, options?.source));
       const connection = new NetConnection(socket, address, handler, onHandlerError);
       return connection;
     },
@@ -59,11 +59,17 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
 }
 
 /** Written out: spreading would cost microseconds for each session. */
-function dialOptions(address: Address, onread: OnReadOpts): NetConnectOpts & { highWaterMark: number } {
+function dialOptions(
+  address: Address,
+  onread: OnReadOpts,
+  source: IpAddress | undefined,
+): NetConnectOpts & { highWaterMark: number } {
   const { allowHalfOpen, noDelay, highWaterMark } = SOCKET_OPTIONS;
-  return address.family === 'unix'
-    ? { path: address.path, allowHalfOpen, noDelay, highWaterMark, onread }
-    : { host: address.host, port: address.port, allowHalfOpen, noDelay, highWaterMark, onread };
+  if (address.family === 'unix') return { path: address.path, allowHalfOpen, noDelay, highWaterMark, onread };
+  const { host, port } = address;
+  if (source === undefined) return { host, port, allowHalfOpen, noDelay, highWaterMark, onread };
+  const local = { localAddress: source.host, localPort: source.port };
+  return { host, port, ...local, allowHalfOpen, noDelay, highWaterMark, onread };
 }
 
 async function started(server: Server, address: Address, options: ListenOptions): Promise<Listening> {

@@ -1,0 +1,111 @@
+import type { Libc } from './libc.ts';
+
+/** What a descriptor is once its owner has closed it, or before it has one: the kernel answers EBADF. */
+export const CLOSED = -1;
+
+/** Whoever holds one descriptor and hears what epoll tells of it. */
+export interface DescriptorOwner {
+  /** The table's to write: the descriptor, or CLOSED. */
+  descriptor: number;
+  /** The table's to write: which use of that number this is. */
+  generation: number;
+  /** Told by the loop. May close any descriptor, its own among them. */
+  onEvents(events: number): void;
+  /** `onEvents` threw, which is a fault of the transport itself: ends what it stands for, in words if it can. */
+  onFault(): void;
+}
+
+/**
+ * Who owns which descriptor. Numbers are used again as soon as they are closed, within one batch of events even: an
+ * event counts only if the generation that came with it is the owner's. Each descriptor is closed through here, once.
+ */
+export interface DescriptorTable {
+  /** Makes `owner` the one owner of a descriptor just made. */
+  adopt(owner: DescriptorOwner, descriptor: number): void;
+  /** Who an event is for; undefined where its descriptor has been closed since. */
+  ownerOf(descriptor: number, generation: number): DescriptorOwner | undefined;
+  /** Closes what `owner` holds, if it still holds it. */
+  close(owner: DescriptorOwner): void;
+  /** Closes everything that is left. */
+  closeAll(): void;
+  readonly open: number;
+}
+
+/** Descriptors that the shared record of open ones has room for. */
+const RECORDED = 1_048_576;
+const BITS = 32;
+
+/** Memory for the record of a shard's open descriptors; see `closeAbandoned`. */
+export function openDescriptorRecord(): SharedArrayBuffer {
+  return new SharedArrayBuffer(RECORDED / 8);
+}
+
+/**
+ * `record`: which descriptors are open, told to other threads as well. A thread that dies takes its memory along but not
+ * its descriptors: its listening sockets would go on being given connections that nobody accepts.
+ */
+export function createDescriptorTable(libc: Libc, record: SharedArrayBuffer): DescriptorTable {
+  const owners: (DescriptorOwner | undefined)[] = [];
+  const bits = new Int32Array(record);
+  let generation = 0;
+  let open = 0;
+
+  const mark = (descriptor: number, isOpen: boolean): void => {
+    const word = Math.floor(descriptor / BITS);
+    const bit = 1 << (descriptor % BITS);
+    if (word < bits.length)
+      bits[word] = isOpen ? (bits[word] as number) | bit : (bits[word] as number) & ~bit;
+  };
+  const table: DescriptorTable = {
+    adopt(owner, descriptor) {
+      if (owner.descriptor !== CLOSED) throw new Error('it owns a descriptor already');
+      // Somebody has closed it behind this table's back, or the kernel would not give it out again.
+      if (owners[descriptor] !== undefined) throw new Error(`descriptor ${descriptor} has an owner already`);
+      generation = (generation + 1) | 0;
+      owner.descriptor = descriptor;
+      owner.generation = generation;
+      owners[descriptor] = owner;
+      mark(descriptor, true);
+      open++;
+    },
+    ownerOf(descriptor, atGeneration) {
+      const owner = owners[descriptor];
+      return owner !== undefined && owner.generation === atGeneration ? owner : undefined;
+    },
+    close(owner) {
+      const { descriptor } = owner;
+      if (descriptor === CLOSED) return;
+      if (owners[descriptor] !== owner) throw new Error(`descriptor ${descriptor} is another's`);
+      owners[descriptor] = undefined;
+      owner.descriptor = CLOSED;
+      mark(descriptor, false);
+      open--;
+      // Whatever close says (EINTR among it), Linux has given the number back: never twice.
+      libc.close(descriptor);
+    },
+    closeAll() {
+      for (const owner of owners) if (owner !== undefined) table.close(owner);
+    },
+    get open() {
+      return open;
+    },
+  };
+  return table;
+}
+
+/**
+ * Closes what a thread that is gone had open, through `close`, and empties its record. Never while that thread runs.
+ * Returns how many there were.
+ */
+export function closeAbandoned(record: SharedArrayBuffer, close: (descriptor: number) => void): number {
+  const bits = new Int32Array(record);
+  let closed = 0;
+  for (const [word, value] of bits.entries()) {
+    for (let rest = value; rest !== 0; rest &= rest - 1) {
+      close(word * BITS + (31 - Math.clz32(rest & -rest)));
+      closed++;
+    }
+    bits[word] = 0;
+  }
+  return closed;
+}
