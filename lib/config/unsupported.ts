@@ -18,7 +18,6 @@ export function unsupported(config: Config): Unsupported[] {
     if (on) found.push({ path, feature });
   };
   note(config.cluster.redis !== undefined, 'cluster.redis', 'a cluster over Redis');
-  note(config.shards !== 'auto' && config.shards !== 1, 'shards', 'more than one shard');
   note(config.transport === 'epoll', 'transport', 'the epoll transport');
   config.listeners.forEach((listener, at) => {
     ofListener(listener, `listeners[${at}]`, note);

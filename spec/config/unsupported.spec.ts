@@ -20,7 +20,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
     [{ top: 'cluster: { redis: { cluster: ["a.test:1"] } }' }, 'cluster.redis'],
     [{ top: 'cluster: { redis: { sentinels: ["a.test:1"], master: m } }' }, 'cluster.redis'],
     [{ top: 'transport: epoll' }, 'transport'],
-    [{ top: 'shards: 2' }, 'shards'],
     [{ listener: `tls: { mode: starttls, ${certificates} }` }, 'listeners[0].tls.mode'],
     [{ listener: `tls: { mode: implicit, ${certificates} }` }, 'listeners[0].tls.mode'],
     [{ pool: 'tls: { mode: starttls },' }, 'pools[0].tls.mode'],

@@ -1,0 +1,60 @@
+import { createServer } from 'node:net';
+import t from 'tap';
+import { formatAddress } from '../lib/core/address.ts';
+import { chooseShards } from '../lib/shards.ts';
+import { CAN_SHARE } from '../lib/transport/net/listen.ts';
+import { mx, startInstance } from './support/instance.ts';
+import { smtp, startScriptedBackend } from './support/scripted-backend.ts';
+import { connectClient } from './support/smtp-client.ts';
+
+t.test('one shard runs in the main thread; several are refused by name where Node cannot', async t => {
+  t.strictSame(chooseShards({ shards: 1, transport: 'net' }).seats, [{ transport: 'net', inThread: true }]);
+  if (CAN_SHARE) {
+    t.equal(chooseShards({ shards: 3, transport: 'net' }).seats.length, 3);
+    return;
+  }
+  t.throws(() => chooseShards({ shards: 2, transport: 'net' }), {
+    message: /^shards: 2: .* 23\.1 or later$/,
+  });
+  t.equal(chooseShards({ shards: 'auto', transport: 'auto' }).seats.length, 1);
+});
+
+const skip = CAN_SHARE ? false : 'net in several shards needs Node 23.1';
+
+t.test('two shards serve one port, and an update is for both or for none', { skip }, async t => {
+  const backend = await startScriptedBackend(t, smtp());
+  const settings = { ...mx([formatAddress(backend.address)]), shards: 2 };
+  const instance = await startInstance(t, 'net', settings);
+  const talk = async (): Promise<void> => {
+    const client = await connectClient(t, instance.address());
+    await client.expect(220);
+    await client.command('QUIT', 221);
+    client.end();
+  };
+  for (let round = 0; round < 40; round++) await talk();
+  const { log } = instance;
+  await instance.sessions(40);
+  const by = new Set(log.filter(({ msg }) => msg === 'session').map(({ id }) => String(id).split('-')[0]));
+  t.equal(by.size, 2, 'both have had sessions');
+
+  const taken = createServer();
+  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as { port: number };
+  instance.configure({
+    ...settings,
+    listeners: [{ name: 'mx', pool: 'mx', listen: ['127.0.0.1:0', `127.0.0.1:${port}`] }],
+  });
+  t.match(await instance.server.reload(), { ok: false, message: /EADDRINUSE/ });
+  await talk();
+  instance.configure({
+    ...settings,
+    listeners: [{ name: 'mx', pool: 'mx', listen: ['127.0.0.1:0', '127.0.0.1:0'] }],
+  });
+  const before = instance.address();
+  t.match(await instance.server.reload(), { ok: true });
+  t.strictSame(instance.address(), before);
+  t.equal(instance.server.listening.get('mx')?.length, 2);
+  await talk();
+  await instance.idle();
+});
