@@ -2,8 +2,8 @@
 PARALLEL full|resumed. Every process does its share of the sessions, one after the other, with MESSAGES of OCTETS on
 each; prints a line of JSON: seconds, own CPU seconds, sessions, handshakes that were resumed.
 
-Python because its TLS is little more than a call into OpenSSL: it costs less than the server's side does, which
-Node's sockets do not."""
+Python because its TLS is little more than a call into OpenSSL. It still needs more CPU for a session than a good
+server does: on few cores it is the limit of the rate, and only the server's CPU can be compared."""
 import json
 import os
 import resource
