@@ -28,6 +28,8 @@ export interface ShardMemory {
   readonly stats: SharedArrayBuffer;
   /** How many lines of its access log have been taken, in all; written by the control plane. */
   readonly linesTaken: SharedArrayBuffer;
+  /** Which descriptors are its own, where its transport keeps them itself. */
+  readonly descriptors: SharedArrayBuffer;
 }
 
 /** Each asks for one answer, in order. */

@@ -1,6 +1,8 @@
+import { closeSync } from 'node:fs';
 import { type Board, forfeit, openBoard } from '../core/board.ts';
 import { monotonicMs } from '../core/clock.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
+import { closeAbandoned, openDescriptorRecord } from '../transport/epoll/descriptor.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';
@@ -53,6 +55,7 @@ export function createSeat(options: SeatOptions): Seat {
     holdings: own.holdings,
     stats: stats.memory,
     linesTaken: createTaken(),
+    descriptors: openDescriptorRecord(),
   };
   let handle: ShardHandle | null = null;
 
@@ -64,6 +67,8 @@ export function createSeat(options: SeatOptions): Seat {
       // Where each of them was is not known any more; nearly all of a session's life is relaying.
       if (lost > 0) stats.listeners.add(row, 'internal/relaying', lost);
     }
+    // Node closes the sockets it knows of; those of epoll it does not know.
+    closeAbandoned(memory.descriptors, closeQuietly);
     forfeit(own);
     options.onForfeit(index);
     stats.signs.sessions = 0;
@@ -107,4 +112,12 @@ export function createSeat(options: SeatOptions): Seat {
       await handle?.end();
     },
   };
+}
+
+function closeQuietly(descriptor: number): void {
+  try {
+    closeSync(descriptor);
+  } catch {
+    // Closed already, in the moment before the thread was gone.
+  }
 }

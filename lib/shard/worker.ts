@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openBoard } from '../core/board.ts';
 import { openShardStats } from '../core/shard-stats.ts';
+import { loadEpoll } from '../transport/epoll/load.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { createLineGate } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
@@ -9,10 +10,17 @@ import { type PreparedUpdate, startShard } from './shard.ts';
 
 if (parentPort === null) throw new Error('this is the entry of a worker thread');
 const port = parentPort;
-const { memory, instance, descriptors, number } = workerData as WorkerStart;
+const { memory, instance, descriptors, number, transport: kind } = workerData as WorkerStart;
 
 const tell = (message: FromWorker): void => port.postMessage(message);
 const onError = (error: unknown): void => tell({ type: 'error', error: cloneable(error) });
+async function openEpoll() {
+  const loaded = await loadEpoll();
+  if (loaded.create === undefined) throw new Error(loaded.reason);
+  return loaded.create(onError, { descriptorRecord: memory.descriptors });
+}
+
+const epoll = kind === 'epoll' ? await openEpoll() : null;
 const stats = openShardStats(memory.stats);
 const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
   tell({ type: 'lines', lines: ready }),
@@ -22,7 +30,7 @@ const shard = startShard({
   stats,
   descriptors,
   number,
-  transport: createNetTransport(onError),
+  transport: epoll ?? createNetTransport(onError),
   onRecords: lines.add,
   onBackendEvent: event => tell({ type: 'backend', event }),
   onError,
@@ -79,10 +87,12 @@ port.on('message', (message: ToWorker) => {
     case 'cut':
       return shard.cut();
     case 'end':
+      epoll?.close();
       process.exit(0);
   }
 });
-tell({ type: 'ready', wake: null });
+epoll?.start();
+tell({ type: 'ready', wake: epoll?.wakeDescriptor ?? null });
 
 /** Errors cross with name, message and stack; anything odd that was thrown crosses as text. */
 function cloneable(error: unknown): unknown {

@@ -2,17 +2,26 @@
 import type { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import type { ShardTransport } from '../../lib/shard/messages.ts';
 import { spawnShard } from '../../lib/shard/spawn.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
+import { loadEpoll } from '../../lib/transport/epoll/load.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
-async function threaded(owner: Owner, settings: Parameters<typeof startInstance>[2]) {
+const KINDS: readonly ShardTransport[] =
+  (await loadEpoll()).create === undefined ? ['net'] : ['net', 'epoll'];
+
+async function threaded(
+  owner: Owner,
+  transport: ShardTransport,
+  settings: Parameters<typeof startInstance>[2],
+) {
   const workers: Worker[] = [];
   const shards: ShardChoice = {
-    seats: [{ transport: 'net', inThread: false }],
+    seats: [{ transport, inThread: false }],
     notes: [],
     spawn(start) {
       const worker = spawnShard(start);
@@ -33,44 +42,46 @@ async function delivers(owner: Owner, instance: Instance): Promise<void> {
   client.end();
 }
 
-t.test('a shard that is lost is replaced, and all it held is given back', async t => {
-  const backend = await startScriptedBackend(t, smtp());
-  const { instance, lose } = await threaded(
-    t,
-    mx([formatAddress(backend.address)], {}, { limits: { perClient: { connections: 2 } } }),
-  );
-  const before = instance.address();
+for (const transport of KINDS)
+  t.test(`${transport}: a shard that is lost is replaced, and all it held is given back`, async t => {
+    const backend = await startScriptedBackend(t, smtp());
+    const { instance, lose } = await threaded(
+      t,
+      transport,
+      mx([formatAddress(backend.address)], {}, { limits: { perClient: { connections: 2 } } }),
+    );
+    const before = instance.address();
 
-  const greeted = await connectClient(t, before);
-  await greeted.expect(220);
-  const relaying = await connectClient(t, before);
-  await relaying.expect(220);
-  await relaying.command('EHLO lost.example', 250);
-  await relaying.command('MAIL FROM:<>', 250);
-  t.equal((await instance.metrics()).sum('smtplb_backend_sessions_active'), 2);
+    const greeted = await connectClient(t, before);
+    await greeted.expect(220);
+    const relaying = await connectClient(t, before);
+    await relaying.expect(220);
+    await relaying.command('EHLO lost.example', 250);
+    await relaying.command('MAIL FROM:<>', 250);
+    t.equal((await instance.metrics()).sum('smtplb_backend_sessions_active'), 2);
 
-  await lose();
-  const told = await instance.logged('that it was lost', ({ msg }) => String(msg).includes('was lost'));
-  t.match(told, { level: 'error', shard: 0, transport: 'net', sessions: 2, delayMs: 0 });
-  await instance.logged('that it was replaced', ({ msg }) => msg === 'the shard has been replaced');
-  await instance.idle();
-  t.strictSame(instance.address(), before, 'at the same address');
-  // With a count left behind the client would be at its limit by the second.
-  await delivers(t, instance);
-  await instance.idle();
-  await Promise.all([delivers(t, instance), delivers(t, instance)]);
-  await instance.idle();
+    await lose();
+    const told = await instance.logged('that it was lost', ({ msg }) => String(msg).includes('was lost'));
+    t.match(told, { level: 'error', shard: 0, transport, sessions: 2, delayMs: 0 });
+    await instance.logged('that it was replaced', ({ msg }) => msg === 'the shard has been replaced');
+    await instance.idle();
+    t.strictSame(instance.address(), before, 'at the same address');
+    // With a count left behind the client would be at its limit by the second.
+    await delivers(t, instance);
+    await instance.idle();
+    await Promise.all([delivers(t, instance), delivers(t, instance)]);
+    await instance.idle();
 
-  const metrics = await instance.metrics();
-  t.equal(metrics.sum('smtplb_shard_restarts_total'), 1);
-  t.equal(metrics.sum('smtplb_shard_up'), 1);
-});
+    const metrics = await instance.metrics();
+    t.equal(metrics.sum('smtplb_shard_restarts_total'), 1);
+    t.equal(metrics.sum('smtplb_shard_up'), 1);
+  });
 
 t.test(
   'one that is lost again at once is replaced after a while, and what was said meanwhile holds',
   async t => {
     const [one, two] = [await startScriptedBackend(t, smtp()), await startScriptedBackend(t, smtp())];
-    const { instance, lose } = await threaded(t, mx([formatAddress(one.address)]));
+    const { instance, lose } = await threaded(t, transport, mx([formatAddress(one.address)]));
     for (const restarts of [1, 2]) {
       await lose();
       await instance.logged(
