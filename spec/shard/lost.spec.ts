@@ -77,29 +77,30 @@ for (const transport of KINDS)
     t.equal(metrics.sum('smtplb_shard_up'), 1);
   });
 
-t.test(
-  'one that is lost again at once is replaced after a while, and what was said meanwhile holds',
-  async t => {
-    const [one, two] = [await startScriptedBackend(t, smtp()), await startScriptedBackend(t, smtp())];
-    const { instance, lose } = await threaded(t, transport, mx([formatAddress(one.address)]));
-    for (const restarts of [1, 2]) {
+for (const transport of KINDS)
+  t.test(
+    `${transport}: one that is lost again at once is replaced after a while, and what was said meanwhile holds`,
+    async t => {
+      const [one, two] = [await startScriptedBackend(t, smtp()), await startScriptedBackend(t, smtp())];
+      const { instance, lose } = await threaded(t, transport, mx([formatAddress(one.address)]));
+      for (const restarts of [1, 2]) {
+        await lose();
+        await instance.logged(
+          `replacement ${restarts}`,
+          () => instance.log.filter(({ msg }) => msg === 'the shard has been replaced').length === restarts,
+        );
+      }
+      const delays = instance.log.filter(({ msg }) => String(msg).includes('was lost'));
+      t.match(delays, [{ delayMs: 0 }, { delayMs: 100 }]);
+      instance.configure(mx([formatAddress(two.address)]));
+      t.match(await instance.server.reload(), { ok: true });
       await lose();
       await instance.logged(
-        `replacement ${restarts}`,
-        () => instance.log.filter(({ msg }) => msg === 'the shard has been replaced').length === restarts,
+        'replacement 3',
+        () => instance.log.filter(({ msg }) => msg === 'the shard has been replaced').length === 3,
       );
-    }
-    const delays = instance.log.filter(({ msg }) => String(msg).includes('was lost'));
-    t.match(delays, [{ delayMs: 0 }, { delayMs: 100 }]);
-    instance.configure(mx([formatAddress(two.address)]));
-    t.match(await instance.server.reload(), { ok: true });
-    await lose();
-    await instance.logged(
-      'replacement 3',
-      () => instance.log.filter(({ msg }) => msg === 'the shard has been replaced').length === 3,
-    );
-    await delivers(t, instance);
-    t.equal(two.connections.length, 1, 'by the configuration of the reload');
-    t.equal(one.connections.length, 0);
-  },
-);
+      await delivers(t, instance);
+      t.equal(two.connections.length, 1, 'by the configuration of the reload');
+      t.equal(one.connections.length, 0);
+    },
+  );
