@@ -1,0 +1,54 @@
+import { constants } from 'node:os';
+import t from 'tap';
+import {
+  dialReason,
+  errorName,
+  isOneClientsFault,
+  isShortage,
+  systemError,
+} from '../../../lib/transport/epoll/errno.ts';
+
+const { errno } = constants;
+
+t.test('every error of dialling has its reason', async t => {
+  const reasons = {
+    ECONNREFUSED: 'refused',
+    ENOENT: 'refused',
+    EAGAIN: 'refused',
+    ECONNRESET: 'reset',
+    EPIPE: 'reset',
+    EHOSTUNREACH: 'unreachable',
+    ENETUNREACH: 'unreachable',
+    ENETDOWN: 'unreachable',
+    ETIMEDOUT: 'timed-out',
+    EADDRNOTAVAIL: 'no-ports',
+    EADDRINUSE: 'no-ports',
+    EMFILE: 'no-descriptors',
+    ENFILE: 'no-descriptors',
+    EPERM: 'failed',
+    EACCES: 'failed',
+    EINVAL: 'failed',
+  } as const;
+  for (const [name, reason] of Object.entries(reasons)) {
+    const result = -errno[name as keyof typeof reasons];
+    t.equal(dialReason(result), reason, name);
+    t.equal(errorName(result), name);
+  }
+  t.equal(dialReason(-112), 'unreachable', 'EHOSTDOWN');
+});
+
+t.test('what accept says is about one client, about this host, or about memory', async t => {
+  for (const name of ['ECONNABORTED', 'EINTR', 'EPERM', 'EPROTO', 'EHOSTUNREACH'] as const)
+    t.ok(isOneClientsFault(-errno[name]), name);
+  for (const name of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'EINVAL'] as const)
+    t.notOk(isOneClientsFault(-errno[name]), name);
+  t.strictSame([-errno.ENOBUFS, -errno.ENOMEM, -errno.EAGAIN].map(isShortage), [true, true, false]);
+});
+
+t.test('an error is told as Node tells its own', async t => {
+  t.match(systemError('bind', -errno.EADDRINUSE, '127.0.0.1 port 25'), {
+    code: 'EADDRINUSE',
+    syscall: 'bind',
+    message: 'bind EADDRINUSE 127.0.0.1 port 25',
+  });
+});
