@@ -5,6 +5,7 @@ import type { Config, ListenerConfig, PoolConfig } from './config/config.ts';
 import { type Address, type IpAddress, ipAddress } from './core/address.ts';
 import { type CheckedBackend, checkAddress } from './health/options.ts';
 import type { AdminState, Health, PoolSnapshot } from './pool/snapshot.ts';
+import { hostOf, type PoolTlsTexts } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
@@ -74,12 +75,18 @@ export function checkedBackends(config: Config, places: BackendPlaces): CheckedB
 }
 
 /** What the shards are to do: the operator's file, and what checks and the operator have said since. */
-export function assemble(config: Config, places: BackendPlaces, rows: Rows, stateOf: StateOf): ShardSnapshot {
+export function assemble(
+  config: Config,
+  places: BackendPlaces,
+  tls: PoolTlsTexts,
+  rows: Rows,
+  stateOf: StateOf,
+): ShardSnapshot {
   return {
     hostName: config.hostName,
     records: config.log.access,
     listeners: config.listeners.map(listener => listenerSnapshot(listener, rows)),
-    pools: config.pools.map(pool => poolSnapshot(pool, places, rows, stateOf)),
+    pools: config.pools.map(pool => poolSnapshot(pool, places, tls, rows, stateOf)),
   };
 }
 
@@ -107,16 +114,23 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapsho
   };
 }
 
-function poolSnapshot(pool: PoolConfig, places: BackendPlaces, rows: Rows, stateOf: StateOf): PoolSnapshot {
+function poolSnapshot(
+  pool: PoolConfig,
+  places: BackendPlaces,
+  tls: PoolTlsTexts,
+  rows: Rows,
+  stateOf: StateOf,
+): PoolSnapshot {
   const { identity, name } = pool;
   // Refused by name before it comes to this; see config/unsupported.ts.
-  if (identity === 'xclient' || identity === 'transparent')
-    throw new Error(`identity ${identity} is not supported yet`);
+  if (identity === 'transparent') throw new Error(`identity ${identity} is not supported yet`);
   return {
     row: rows.pool(name),
     name,
     balance: pool.balance,
     identity,
+    xclientRequired: pool.xclient.required,
+    tls: tls.get(name) ?? null,
     connect: pool.connect,
     queue: pool.queue,
     passiveHealth: pool.passiveHealth,
@@ -127,6 +141,7 @@ function poolSnapshot(pool: PoolConfig, places: BackendPlaces, rows: Rows, state
         row: rows.backend(name, backend.name),
         name: backend.name,
         address: placeOf(places, name, backend.name).address,
+        tlsName: pool.tls.serverName ?? hostOf(backend.address),
         weight: weight ?? backend.weight,
         maxConnections: backend.maxConnections?.count ?? Number.POSITIVE_INFINITY,
         backup: backend.backup,

@@ -8,6 +8,7 @@ import type { Monitor } from './health/monitor.ts';
 import { recordSuccess, standing } from './pool/passive-health.ts';
 import { recordReturn } from './pool/slow-start.ts';
 import type { BackendSnapshot } from './pool/snapshot.ts';
+import { type PoolTlsTexts, readPoolTls } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
 import type { DataPlane } from './shard/data-plane.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
@@ -49,8 +50,9 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
 
   let config = first;
   let places: BackendPlaces = await resolveBackends(first);
+  let tls: PoolTlsTexts = await readPoolTls(first);
   rows.beginGeneration();
-  let snapshot = assemble(config, places, rows, stateOf);
+  let snapshot = assemble(config, places, tls, rows, stateOf);
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
@@ -61,7 +63,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     const before = new Map(
       snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
     );
-    snapshot = assemble(config, places, rows, stateOf);
+    snapshot = assemble(config, places, tls, rows, stateOf);
     for (const { name, backends } of snapshot.pools) {
       for (const backend of backends) {
         const was = before.get(backend.row);
@@ -77,15 +79,17 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
 
   const use = async (next: Config): Promise<void> => {
     const nextPlaces = await resolveBackends(next);
+    const nextTls = await readPoolTls(next);
     rows.beginGeneration();
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
-    assemble(config, places, rows, stateOf);
-    const nextSnapshot = assemble(next, nextPlaces, rows, stateOf);
+    assemble(config, places, tls, rows, stateOf);
+    const nextSnapshot = assemble(next, nextPlaces, nextTls, rows, stateOf);
     await data.update(nextSnapshot);
     // What sessions met at a backend's old address says nothing of the new one.
     for (const row of movedRows(snapshot, nextSnapshot)) recordSuccess(board, row);
     config = next;
     places = nextPlaces;
+    tls = nextTls;
     snapshot = nextSnapshot;
     generation++;
     monitor.update(checkedBackends(config, places));

@@ -99,13 +99,14 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         instance: config.instance,
         takeInherited: inheritance.takeInherited,
         duplicate: null,
-        needsNet: () => false,
+        needsNet: (_listener, pool) => pool.tls !== null,
         reports: {
           onLines: log.write,
           onBackendEvent(event) {
             logBackendEvent(logger, event);
             // What sessions have met, a check should know soon.
-            if (event.event !== 'returned') monitor.recheck(event.pool, event.backend);
+            if (event.event === 'suspected' || event.event === 'ejected')
+              monitor.recheck(event.pool, event.backend);
           },
           onError,
         },
@@ -222,7 +223,19 @@ async function orStopped<T>(
 }
 
 function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void {
-  if (event === 'suspected') logger.debug(rest, 'a session failed there');
+  if (event === 'suspected')
+    logger[rest.detail === undefined ? 'debug' : 'warn'](rest, 'a session failed there');
+  else if (event === 'plaintext')
+    logger.warn(
+      rest,
+      'TLS with the backend failed: it is spoken to in plaintext for five minutes, as tls.mode may allows',
+    );
+  else if (event === 'xclient-missing')
+    logger.warn(
+      rest,
+      'the backend does not offer XCLIENT to smtplb: it sees the address of smtplb instead of the client',
+    );
+  else if (event === 'xclient-offered') logger.info(rest, 'the backend offers XCLIENT again');
   else if (event === 'returned') logger.info(rest, 'backend is back: it greeted');
   else logger.warn(rest, 'backend is left alone: sessions failed there');
 }

@@ -16,6 +16,7 @@ const KINDS: Readonly<Record<Cause, CauseKind>> = {
   'backend-reset': 'backend',
   'backend-timeout': 'backend',
   'backend-protocol': 'backend',
+  'backend-tls': 'backend',
   'no-backend': 'no-room',
   'queue-full': 'no-room',
   'queue-timeout': 'no-room',

@@ -26,14 +26,17 @@ export interface Waiter extends SelectRequest {
 
 /**
  * What the control plane is told of passive health: a session failed where the one before had not, the backend is
- * left alone, or it is back.
+ * left alone, or it is back. And of what sessions met before their greeting: TLS is left out where it `may`, and whether
+ * XCLIENT is offered, where that has changed.
  */
 export interface BackendEvent {
   readonly pool: string;
   readonly backend: string;
-  readonly event: 'suspected' | 'ejected' | 'returned';
+  readonly event: 'suspected' | 'ejected' | 'returned' | 'plaintext' | 'xclient-missing' | 'xclient-offered';
   /** Why it was ejected, and for how long. */
   readonly fault?: FaultCode;
+  /** What was seen, where that says more; safe to show. */
+  readonly detail?: string;
   readonly pauseMs?: number;
 }
 
@@ -124,20 +127,21 @@ export class Balancer {
     const { board, now } = this.#options;
     if (!recordSuccess(board, backend.row)) return;
     recordReturn(board, backend.row, now());
-    this.#tell(backend, { event: 'returned' });
+    this.report(backend, { event: 'returned' });
   }
 
   /** The backend, given out at `pickedAtMs`, failed a session before it was committed to. */
-  failed(backend: BackendSnapshot, fault: FaultCode, pickedAtMs: number): void {
+  failed(backend: BackendSnapshot, fault: FaultCode, pickedAtMs: number, detail?: string): void {
     const { board, stats, now } = this.#options;
     stats.backends.add(backend.row, fault);
     if (!FAULTS[fault].blamesBackend) return;
+    const why = detail === undefined ? {} : { detail };
     const pauseMs = recordFailure(board, backend.row, pickedAtMs, now(), this.#pool.passiveHealth);
     if (Atomics.load(board.backendFailures, backend.row) === 1)
-      this.#tell(backend, { event: 'suspected', fault });
+      this.report(backend, { event: 'suspected', fault, ...why });
     if (pauseMs === 0) return;
     stats.backends.add(backend.row, 'ejections');
-    this.#tell(backend, { event: 'ejected', fault, pauseMs });
+    this.report(backend, { event: 'ejected', fault, pauseMs, ...why });
   }
 
   #choose(request: SelectRequest): BackendSnapshot | NoBackend {
@@ -146,7 +150,8 @@ export class Balancer {
     return outcome;
   }
 
-  #tell(backend: BackendSnapshot, event: Omit<BackendEvent, 'pool' | 'backend'>): void {
+  /** Tells the control plane. */
+  report(backend: BackendSnapshot, event: Omit<BackendEvent, 'pool' | 'backend'>): void {
     this.#options.onBackendEvent({ pool: this.#pool.name, backend: backend.name, ...event });
   }
 }

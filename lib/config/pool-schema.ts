@@ -55,7 +55,7 @@ const connect = section(
     greetingTimeout: key(
       duration('10ms', '10m'),
       '30s',
-      'How long an open connection may stay without a greeting (RFC 5321 section 4.5.3.2.1 gives a client 5 minutes).',
+      'How long an open connection may stay without a greeting, TLS and XCLIENT of ours included (RFC 5321 section 4.5.3.2.1 gives a client 5 minutes).',
     ),
     attempts: key(integer(1, 16), 3, 'Backends tried for one session, the first one included.'),
     retryOnGreeting: key(

@@ -11,7 +11,7 @@ const tls = section(
     mode: key(
       choice('none', 'may', 'starttls', 'implicit'),
       'none',
-      'How TLS with the backends begins, where smtplb speaks it; may takes STARTTLS where it is offered, and goes on without where not.',
+      'How TLS with the backends begins, where smtplb speaks it; may takes STARTTLS where it is offered, and goes on without where it is not, or fails.',
     ),
     verify: optionalKey(
       flag(),
@@ -27,7 +27,7 @@ const tls = section(
     fingerprints: key(
       list(
         text(
-          "a certificate's SHA-256 fingerprint, as 64 hexadecimal digits with or without colons",
+          'the SHA-256 fingerprint of a certificate or of its public key, as 64 hexadecimal digits with or without colons',
           /^[0-9A-Fa-f]{2}(?::?[0-9A-Fa-f]{2}){31}$/,
         ),
         'fingerprints',
@@ -35,7 +35,7 @@ const tls = section(
         16,
       ),
       [],
-      'Certificates that are trusted, and no others, whatever their names and authorities.',
+      'Certificates, or public keys, that are trusted, and no others, whatever their names and authorities.',
     ),
     certificate: optionalKey(
       certificateSchema,

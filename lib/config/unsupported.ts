@@ -44,7 +44,6 @@ function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.source.length > 0, `${path}.source`, 'source addresses');
   note(pool.warm > 0, `${path}.warm`, 'warm connections');
   note(pool.check.instances !== undefined, `${path}.check.instances`, 'shared checks');
-  note(pool.tls.mode !== 'none', `${path}.tls.mode`, 'TLS towards backends');
   pool.backends.forEach(({ maxConnections }, at) => {
     const scope = `${path}.backends[${at}].maxConnections.scope`;
     note(maxConnections?.scope === 'cluster', scope, 'limits over the cluster');

@@ -20,14 +20,24 @@ export const FAULTS = {
   unreachable: backend,
   /** `connect.timeout` passed without an answer to the SYN. */
   'connect-timeout': backend,
-  /** Connected, then silent for `connect.greetingTimeout`. */
+  /** Connected, then no greeting that could be passed on within `connect.greetingTimeout`. */
   'greeting-timeout': backend,
-  /** Connected, then closed before a whole greeting line. */
+  /** Connected, then closed before a whole greeting line, or before it was prepared. */
   'closed-early': backend,
-  /** Connected, then reset before a whole greeting line. */
+  /** Connected, then reset before a whole greeting line, or before it was prepared. */
   'reset-early': backend,
-  /** What it sent is no SMTP greeting (RFC 5321 section 4.2). */
+  /** What it sent is no SMTP greeting, or no reply to what it was asked before the session (RFC 5321 section 4.2). */
   'bad-greeting': backend,
+  /** The TLS handshake failed, or the certificate is not the one that `tls` asks for. */
+  'tls-failed': backend,
+  /** STARTTLS was not offered, or not answered with 220, where `tls.mode` asks for it. */
+  'starttls-refused': backend,
+  /** Plaintext behind the 220 to STARTTLS (CVE-2021-38371): somebody in between, or a broken server. */
+  'starttls-injection': backend,
+  /** XCLIENT is not offered where `xclient.required` asks for it. */
+  'xclient-missing': backend,
+  /** XCLIENT was offered and then refused: the backend does not trust this address, or not these attributes. */
+  'xclient-refused': backend,
   /** A 4xx or 5xx greeting that `connect.retryOnGreeting` names; may be about the client, so nobody's fault. */
   'busy-greeting': { source: 'backend', retryable: true, blamesBackend: false },
   /** No local port or address left for this backend (EADDRNOTAVAIL). */

@@ -27,7 +27,9 @@ export type ListenerColumn =
   | 'starttlsOffered'
   | 'starttlsUsed';
 
-export type BackendColumn = 'picks' | 'ejections' | FaultCode;
+/** What became of TLS, or of XCLIENT, with a backend; the second word is a metric label. */
+export type PreparationColumn = (typeof PREPARATION_COLUMNS)[number];
+export type BackendColumn = 'picks' | 'ejections' | FaultCode | PreparationColumn;
 export type PoolColumn = `retry/${FaultCode}`;
 
 const LISTENER_COLUMNS: readonly ListenerColumn[] = [
@@ -38,7 +40,22 @@ const LISTENER_COLUMNS: readonly ListenerColumn[] = [
   'starttlsUsed',
   ...TERMINATION_COLUMNS,
 ];
-const BACKEND_COLUMNS: readonly BackendColumn[] = ['picks', 'ejections', ...FAULT_CODES];
+export const PREPARATION_COLUMNS = [
+  'tls/ok',
+  'tls/resumed',
+  'tls/failed',
+  'tls/untrusted',
+  'tls/plaintext',
+  'xclient/sent',
+  'xclient/not-offered',
+  'xclient/refused',
+] as const;
+const BACKEND_COLUMNS: readonly BackendColumn[] = [
+  'picks',
+  'ejections',
+  ...FAULT_CODES,
+  ...PREPARATION_COLUMNS,
+];
 const POOL_COLUMNS: readonly PoolColumn[] = FAULT_CODES.map(code => `retry/${code}` as const);
 
 /** Seconds. From a loopback connect to the longest pause a mail peer may make (RFC 5321 section 4.5.3.2). */

@@ -43,6 +43,7 @@ export const CAUSES = {
   'backend-reset': { letter: 'B', text: 'the backend reset the connection' },
   'backend-timeout': { letter: 'T', text: 'the backend did not answer in time' },
   'backend-protocol': { letter: 'G', text: 'the backend greeted with something that is not SMTP' },
+  'backend-tls': { letter: 'e', text: 'TLS with the last backend tried failed, or it refused STARTTLS' },
   'no-backend': { letter: 'N', text: 'no backend is up and ready: 421 4.3.2' },
   'queue-full': { letter: 'Q', text: 'all backends are full, and so is the queue: 421 4.3.2' },
   'queue-timeout': { letter: 'q', text: 'no backend had room within queue.timeout: 421 4.3.2' },

@@ -2,10 +2,10 @@ import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Board } from '../core/board.ts';
 import type { HistogramTable } from '../core/counters.ts';
 import { FAULT_CODES } from '../core/fault.ts';
-import { type ShardStats, terminationColumn } from '../core/shard-stats.ts';
+import { PREPARATION_COLUMNS, type ShardStats, terminationColumn } from '../core/shard-stats.ts';
 import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
 import { standing } from '../pool/passive-health.ts';
-import type { BackendSnapshot } from '../pool/snapshot.ts';
+import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 import type { ShardState } from '../shard/data-plane.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
 import { type CheckSource, checks } from './checks.ts';
@@ -223,7 +223,8 @@ function pools(registry: Registry, { board, shards, snapshot }: MetricsSources):
   );
 }
 
-function backends(registry: Registry, { board, shards, snapshot, nowMs }: MetricsSources): void {
+function backends(registry: Registry, sources: MetricsSources): void {
+  const { board, shards, snapshot, nowMs } = sources;
   const each = (read: (backend: BackendSnapshot) => number): Sample[] =>
     snapshot().pools.flatMap(pool =>
       pool.backends.map(backend => ({
@@ -259,6 +260,20 @@ function backends(registry: Registry, { board, shards, snapshot, nowMs }: Metric
   gauge('smtplb_backend_weight', 'Its weight.', ({ weight }) => weight);
   counter('smtplb_picks_total', 'Times the balancer chose it.', 'picks');
   counter('smtplb_backend_ejections_total', 'Times it was left alone after failures.', 'ejections');
+  preparations(
+    registry,
+    'smtplb_backend_tls_handshakes_total',
+    'TLS with the backend before its greeting is passed on, by what became of it.',
+    'tls/',
+    sources,
+  );
+  preparations(
+    registry,
+    'smtplb_backend_xclient_total',
+    'Connections on which the client was to be introduced by XCLIENT, by what became of it.',
+    'xclient/',
+    sources,
+  );
   scrapedCounter(
     registry,
     {
@@ -272,6 +287,31 @@ function backends(registry: Registry, { board, shards, snapshot, nowMs }: Metric
           ...sample,
           labels: { ...sample.labels, reason },
         })),
+      ),
+  );
+}
+
+/** Only of pools that are set up for it. */
+function preparations(
+  registry: Registry,
+  name: string,
+  help: string,
+  prefix: 'tls/' | 'xclient/',
+  { shards, snapshot }: MetricsSources,
+): void {
+  const columns = PREPARATION_COLUMNS.filter(column => column.startsWith(prefix));
+  const prepared = (pool: PoolSnapshot) =>
+    prefix === 'tls/' ? pool.tls !== null : pool.identity === 'xclient';
+  scrapedCounter(registry, { name, help, labels: ['pool', 'backend', 'result'] }, () =>
+    snapshot()
+      .pools.filter(prepared)
+      .flatMap(pool =>
+        pool.backends.flatMap(({ name: backend, row }) =>
+          columns.map(column => ({
+            labels: { pool: pool.name, backend, result: column.slice(prefix.length) },
+            value: sum(shards.map(shard => shard.backends.get(row, column))),
+          })),
+        ),
       ),
   );
 }

@@ -9,7 +9,11 @@ export interface PoolSnapshot {
   readonly row: number;
   readonly name: string;
   readonly balance: 'least-connections' | 'round-robin' | 'source-hash';
-  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2';
+  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient';
+  /** With identity xclient: whether a backend that does not offer it is left for another. */
+  readonly xclientRequired: boolean;
+  /** Null: no TLS of ours towards the backends. */
+  readonly tls: PoolTls | null;
   readonly connect: ConnectOptions;
   readonly queue: { readonly size: number; readonly timeoutMs: number };
   readonly passiveHealth: PassiveHealthOptions;
@@ -21,12 +25,27 @@ export interface PoolSnapshot {
 export interface ConnectOptions {
   /** From SYN to established, for each backend tried. */
   readonly timeoutMs: number;
-  /** From established to the first whole greeting line, for each backend tried. */
+  /** From established to the first whole line of the greeting that the client sees: TLS and XCLIENT included. */
   readonly greetingTimeoutMs: number;
   /** Backends tried for one session, the first included. */
   readonly attempts: number;
   /** Greeting codes (4xx, 5xx) that lead to another backend instead of the client. */
   readonly retryOnGreeting: readonly number[];
+}
+
+/** TLS towards the backends of a pool; files have been read, so that all is plain text. */
+export interface PoolTls {
+  /** `may`: STARTTLS where it is offered and works, plaintext where not. */
+  readonly mode: 'may' | 'starttls' | 'implicit';
+  /** Whether a certificate must be valid for the backend's `tlsName`; not looked at where there are fingerprints. */
+  readonly verify: boolean;
+  /** PEM; null: the authorities Node knows. */
+  readonly ca: string | null;
+  /** SHA-256 of certificates or of their public keys, in lower-case hexadecimal: these are trusted, and no others. */
+  readonly fingerprints: readonly string[];
+  /** PEM: a certificate of our own with its chain, and its key. */
+  readonly certificate: { readonly cert: string; readonly key: string } | null;
+  readonly minVersion: '1.2' | '1.3';
 }
 
 export interface PassiveHealthOptions {
@@ -48,6 +67,8 @@ export interface BackendSnapshot {
   readonly row: number;
   readonly name: string;
   readonly address: Address;
+  /** What its certificate must be valid for, and what is sent as server name: a name, or an address. */
+  readonly tlsName: string;
   /** 1 to 256; twice the weight, twice the sessions. */
   readonly weight: number;
   /** Slots; Infinity where the configuration names no bound. */

@@ -1,16 +1,24 @@
 import type { Waiter } from '../balancer/balancer.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
+import type { BackendColumn } from '../core/shard-stats.ts';
 import type { Cause } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
-import { createHandshakeObserver } from '../smtp/observer.ts';
+import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
+import type { TlsInfo } from '../transport/tls-contract.ts';
+import type { XclientEnds } from '../xclient/xclient.ts';
+import { CAUSE_OF, DIALLING_FAULTS, type FailedTry } from './backend-faults.ts';
+import { BackendPreparation, type PreparationOwner } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
+import type { PreparationPlan } from './preparation-plan.ts';
 
 export interface SearchOwner {
   /** The PROXY header for the backend, or null where it gets none. */
   identify(): Uint8Array | null;
+  /** Who is to be introduced by XCLIENT. */
+  ends(): XclientEnds;
   /** Waiting in the queue, or dialling. */
   onSearching(phase: 'selecting' | 'connecting'): void;
   /** A backend has greeted; `greeting` is what it sent, valid during the call only. Its slot stays taken. */
@@ -21,46 +29,15 @@ export interface SearchOwner {
   guard(call: () => void): void;
 }
 
-/** One backend tried in vain. */
-export interface FailedTry {
-  readonly backend: string;
-  readonly fault: FaultCode;
-}
-
-const CAUSES: Readonly<Record<FaultCode, Cause>> = {
-  refused: 'backend-refused',
-  unreachable: 'backend-refused',
-  'no-ports': 'backend-refused',
-  'connect-timeout': 'backend-timeout',
-  'greeting-timeout': 'backend-timeout',
-  'closed-early': 'backend-closed',
-  'reset-early': 'backend-reset',
-  'bad-greeting': 'backend-protocol',
-  'busy-greeting': 'no-backend',
-  'no-descriptors': 'descriptors',
-  'not-permitted': 'internal',
-  failed: 'internal',
-};
-
-const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
-  ended: 'closed-early',
-  reset: 'refused',
-  'tls-failed': 'failed',
-  refused: 'refused',
-  unreachable: 'unreachable',
-  'timed-out': 'connect-timeout',
-  'no-ports': 'no-ports',
-  'no-descriptors': 'no-descriptors',
-  'not-permitted': 'not-permitted',
-  failed: 'failed',
-};
+/** For how long TLS is not tried again with a backend where it failed and `may` be left out. */
+const PLAINTEXT_MS = 300_000;
 
 /**
  * From "this client needs a backend" to a backend that has greeted. Everything here is invisible to the client, so a
  * backend that refuses, resets, is silent or is no mail server is left for another, within `connect.attempts`.
  * Holds the session's slot at every moment but while it waits in the queue.
  */
-export class BackendSearch implements Waiter, ConnectionHandler {
+export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwner {
   readonly client: string;
   readonly triedRows: number[] = [];
   readonly failedTries: FailedTry[] = [];
@@ -72,6 +49,8 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   queueMs = 0;
   connectMs = 0;
   greetingMs = 0;
+  /** TLS with the backend that serves this session; null without. */
+  tls: TlsInfo | null = null;
 
   readonly #context: SessionContext;
   readonly #owner: SearchOwner;
@@ -80,6 +59,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   #stageSinceMs = 0;
   #pickedAtMs = 0;
   #connection: Connection | null = null;
+  #preparation: BackendPreparation | null = null;
   #gate: GreetingGate = createGreetingGate();
   #held: Uint8Array[] = [];
 
@@ -142,6 +122,44 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     wheel.arm(this.#timer, pool.connect.greetingTimeoutMs);
     const header = this.#owner.identify();
     if (header !== null) this.#connection?.write(header);
+    const plan = this.#context.preparer.planFor(pool);
+    if (plan !== null) this.#prepare(plan);
+  }
+
+  onPrepared(greeting: Uint8Array): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    this.tls = this.#preparation?.tls ?? null;
+    this.#preparation = null;
+    connection.handler = this;
+    if (greeting.length > 0) this.onBytes(greeting);
+  }
+
+  onUnprepared(fault: FaultCode, detail: string): void {
+    this.#failed(fault, detail);
+  }
+
+  onPlaintextWanted(detail: string): void {
+    const { balancer, preparer, wheel } = this.#context;
+    const { backend } = this;
+    if (backend === null) return;
+    preparer.planFor(balancer.pool)?.plainUntilMs.set(backend.row, wheel.now() + PLAINTEXT_MS);
+    balancer.report(backend, { event: 'plaintext', detail });
+    this.#stop();
+    this.#connect(backend);
+  }
+
+  onXclientOffered(offered: boolean): void {
+    const { balancer, preparer } = this.#context;
+    const { backend } = this;
+    const known = preparer.planFor(balancer.pool)?.offersXclient;
+    if (backend === null || known === undefined || (known.get(backend.row) ?? true) === offered) return;
+    known.set(backend.row, offered);
+    balancer.report(backend, { event: offered ? 'xclient-offered' : 'xclient-missing' });
+  }
+
+  count(column: BackendColumn): void {
+    if (this.backend !== null) this.#context.stats.backends.add(this.backend.row, column);
   }
 
   onBytes(bytes: Uint8Array): void {
@@ -182,18 +200,38 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   }
 
   #dial(backend: BackendSnapshot): void {
-    const { balancer, stats, transport, wheel } = this.#context;
+    const { balancer, stats, wheel } = this.#context;
     const lastFault = this.failedTries.at(-1)?.fault;
     if (lastFault !== undefined) stats.pools.add(balancer.pool.row, `retry/${lastFault}`);
     this.backend = backend;
     this.backendName = backend.name;
     this.#pickedAtMs = wheel.now();
+    this.#connect(backend);
+  }
+
+  #connect(backend: BackendSnapshot): void {
+    const { balancer, transport, wheel } = this.#context;
     this.connectMs = 0;
     this.greetingMs = 0;
+    this.tls = null;
     this.#enter('dialling');
     this.#owner.onSearching('connecting');
     this.#connection = transport.connect(backend.address, this);
     wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
+  }
+
+  /** TLS, XCLIENT: within the time for the greeting, and as unseen by the client. */
+  #prepare(plan: PreparationPlan): void {
+    const { hostName, transport, wheel } = this.#context;
+    const { backend } = this;
+    const connection = this.#connection;
+    if (backend === null || connection === null) return;
+    const nowMs = wheel.now();
+    const plaintext = nowMs < (plan.plainUntilMs.get(backend.row) ?? 0);
+    const ends = this.#owner.ends();
+    const options = { plan, backend, ends, hostName, transport, nowMs, plaintext };
+    this.#preparation = new BackendPreparation(connection, options, this);
+    this.#preparation.begin();
   }
 
   /** The first line is good. What came with it may already show that the greeting as a whole is not. */
@@ -236,11 +274,11 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     return true;
   }
 
-  #failed(fault: FaultCode): void {
+  #failed(fault: FaultCode, detail?: string): void {
     const { backend } = this;
     if (backend === null) return;
     this.triedRows.push(backend.row);
-    this.#leaveBackend(fault);
+    this.#leaveBackend(fault, detail);
     if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
       this.begin();
     else this.#lost();
@@ -250,12 +288,12 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     return this.failedTries.length + 1 < attempts;
   }
 
-  #leaveBackend(fault: FaultCode): void {
+  #leaveBackend(fault: FaultCode, detail?: string): void {
     const { backend } = this;
     if (backend === null) return;
-    this.failedTries.push({ backend: backend.name, fault });
+    this.failedTries.push({ backend: backend.name, fault, ...(detail !== undefined && { detail }) });
     this.#stop();
-    this.#context.balancer.failed(backend, fault, this.#pickedAtMs);
+    this.#context.balancer.failed(backend, fault, this.#pickedAtMs, detail);
     this.#releaseSlot();
   }
 
@@ -263,7 +301,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   #lost(): void {
     this.#stop();
     const fault = this.failedTries.at(-1)?.fault;
-    this.#owner.onLost(fault === undefined ? 'no-backend' : CAUSES[fault]);
+    this.#owner.onLost(fault === undefined ? 'no-backend' : CAUSE_OF[fault]);
   }
 
   #timedOut(): void {
@@ -274,7 +312,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
       case 'dialling':
         return this.#failed('connect-timeout');
       case 'greeting':
-        return this.#failed('greeting-timeout');
+        return this.#failed(this.#preparation?.timeout ?? 'greeting-timeout');
       case 'idle':
         return;
     }
@@ -284,6 +322,7 @@ export class BackendSearch implements Waiter, ConnectionHandler {
     this.#context.wheel.cancel(this.#timer);
     this.#connection?.destroy();
     this.#connection = null;
+    this.#preparation = null;
     this.#held = [];
     this.#gate = createGreetingGate();
     this.#stage = 'idle';
@@ -304,11 +343,4 @@ export class BackendSearch implements Waiter, ConnectionHandler {
   #sinceStage(): number {
     return this.#context.wheel.now() - this.#stageSinceMs;
   }
-}
-
-/** Whether bytes that begin with a greeting's first line may be passed on: what is behind it is judged as the handshake would. */
-function isGreeting(bytes: readonly Uint8Array[]): boolean {
-  const observer = createHandshakeObserver();
-  for (const piece of bytes) observer.fromBackend(piece);
-  return observer.phase !== 'refused';
 }

@@ -5,6 +5,7 @@ import type { CidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { Transport } from '../transport/contract.ts';
+import type { Preparer } from './preparation-plan.ts';
 import type { SessionRecord } from './record.ts';
 import type { Session } from './session.ts';
 import type { ListenerSnapshot } from './snapshot.ts';
@@ -17,6 +18,7 @@ export interface SessionContext {
   readonly proxyFrom: CidrSet;
   readonly descriptors: DescriptorBudget;
   readonly transport: Transport;
+  readonly preparer: Preparer;
   readonly wheel: TimerWheel;
   readonly stats: ShardStats;
   /** The name spoken in refusals. */

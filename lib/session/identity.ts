@@ -11,6 +11,7 @@ export function identityHeader(
 ): Uint8Array | null {
   switch (identity) {
     case 'none':
+    case 'xclient':
       return null;
     case 'proxy-v1':
       return encodeProxyV1({ source, destination });

@@ -3,7 +3,8 @@ import { type Cause, type Phase, terminationCode } from '../core/termination.ts'
 import { capabilityNames } from '../smtp/capabilities.ts';
 import type { HandshakeObserver } from '../smtp/observer.ts';
 import type { SessionAccount } from './account.ts';
-import type { BackendSearch, FailedTry } from './backend-search.ts';
+import type { FailedTry } from './backend-faults.ts';
+import type { BackendSearch } from './backend-search.ts';
 
 /** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
 export interface SessionRecord {
@@ -33,6 +34,8 @@ export interface SessionRecord {
   readonly helloName: string;
   readonly capabilities: readonly string[];
   readonly starttls: string;
+  /** TLS that smtplb speaks with the backend, such as `TLSv1.3 TLS_AES_256_GCM_SHA384`; left out where it speaks none. */
+  readonly backendTls?: string;
   readonly cause: Cause;
   readonly phase: Phase;
   /** Cause and phase in two letters. */
@@ -78,6 +81,7 @@ export function makeRecord(source: RecordSource, { cause, phase }: Ending): Sess
     bytesFromClient: account.bytesFromClient,
     bytesFromBackend: account.bytesFromBackend,
     ...account.facts,
+    ...(search?.tls && { backendTls: `${search.tls.version} ${search.tls.cipher}` }),
     cause,
     phase,
     termination: terminationCode(cause, phase),

@@ -6,6 +6,7 @@ import type { Cause, Phase } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import type { XclientEnds } from '../xclient/xclient.ts';
 import { IDLE_LOOKS, SessionAccount } from './account.ts';
 import { BackendSearch, type SearchOwner } from './backend-search.ts';
 import type { SessionContext } from './context.ts';
@@ -132,13 +133,13 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
 
   identify(): Uint8Array | null {
     const { identity } = this.#context.balancer.pool;
-    if (identity === 'none') return null;
-    return identityHeader(
-      identity,
-      this.#clientAddress,
-      this.#destination ?? this.#client.local,
-      this.#identifier(),
-    );
+    if (identity === 'none' || identity === 'xclient') return null;
+    const { source, destination } = this.ends();
+    return identityHeader(identity, source, destination, this.#identifier());
+  }
+
+  ends(): XclientEnds {
+    return { source: this.#clientAddress, destination: this.#destination ?? this.#client.local };
   }
 
   onLost(cause: Cause): void {

@@ -7,6 +7,7 @@ import type { ShardStats } from '../core/shard-stats.ts';
 import { TICK_MS, TimerWheel } from '../core/timer-wheel.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionContext } from '../session/context.ts';
+import { createPreparer } from '../session/preparation-plan.ts';
 import type { SessionRecord, SessionView } from '../session/record.ts';
 import { Session } from '../session/session.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
@@ -76,6 +77,7 @@ export function startShard(options: ShardOptions): Shard {
   const records = createBatch(BATCH_SIZE, options.onRecords);
   const descriptors = createDescriptorBudget(board, options.descriptors);
   const nextId = createIds();
+  const preparer = createPreparer();
   const sessions = new Set<Session>();
   const balancerOptions = { board, stats, now, random: Math.random, onBackendEvent: options.onBackendEvent };
   let onIdle = (): void => {};
@@ -115,6 +117,7 @@ export function startShard(options: ShardOptions): Shard {
       proxyFrom: cidrSet(listener.proxyFrom),
       descriptors,
       transport,
+      preparer,
       wheel,
       stats,
       hostName,

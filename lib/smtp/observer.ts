@@ -95,6 +95,13 @@ export function createHandshakeObserver(): HandshakeObserver {
   return new Observer();
 }
 
+/** Whether bytes that begin with a greeting's first line may be passed on: what is behind it is judged as by an observer. */
+export function isGreeting(bytes: readonly Uint8Array[]): boolean {
+  const observer = createHandshakeObserver();
+  for (const piece of bytes) observer.fromBackend(piece);
+  return observer.phase !== 'refused';
+}
+
 const OFFERS_STARTTLS = capabilityBit('STARTTLS');
 
 class Observer implements HandshakeObserver {

@@ -20,6 +20,10 @@ export interface TlsClientOptions {
   readonly context: SecureContext;
   /** What the certificate must be valid for; sent as server name where it is a host name. */
   readonly serverName: string;
+  /** An earlier session with this backend, which saves the peers the costly half of the handshake. */
+  readonly session?: Buffer | undefined;
+  /** Sessions for later; may come several times, and after `onSecure`. */
+  readonly onSession?: ((session: Buffer) => void) | undefined;
 }
 
 /** What a ClientHello says before anything is encrypted. */
@@ -51,8 +55,12 @@ export interface TlsPeer {
   /** `CN=edge-1,O=Example`; the distinguished name with its parts in the order of the certificate. */
   readonly subject: string;
   readonly commonName: string | null;
+  /** The names it is for, such as `DNS:mx.example, IP Address:192.0.2.1`; empty where it names none. */
+  readonly names: string;
   /** SHA-256 of the certificate: 64 hexadecimal digits in lower case. */
   readonly fingerprint: string;
+  /** SHA-256 of its public key (SubjectPublicKeyInfo, RFC 7469), as above: it outlives a renewal with the same key. */
+  readonly keyFingerprint: string;
 }
 
 /**

@@ -43,7 +43,9 @@ export function xclientCommand(offered: ReadonlySet<string>, ends: XclientEnds):
   ];
   // Without the address all else would be said of the wrong client.
   if (!offered.has('ADDR')) return null;
-  const words = values.filter(([name]) => offered.has(name)).map(([name, value]) => `${name}=${xtext(value)}`);
+  const words = values
+    .filter(([name]) => offered.has(name))
+    .map(([name, value]) => `${name}=${xtext(value)}`);
   return `XCLIENT ${words.join(' ')}`;
 }
 

@@ -59,7 +59,7 @@ export const badPools: readonly BadConfig[] = [
   ofPool(
     'a fingerprint',
     'tls: {mode: starttls, fingerprints: ["ab:cd"]}',
-    '4:40 pools\\[0\\].tls.fingerprints\\[0\\]: found `ab:cd`, expected a certificate',
+    '4:40 pools\\[0\\].tls.fingerprints\\[0\\]: found `ab:cd`, expected the SHA-256',
   ),
   ofPool(
     'no attempts',

@@ -15,6 +15,7 @@ import type { PoolSnapshot } from '../../lib/pool/snapshot.ts';
 import { encodeProxyV1 } from '../../lib/proxy-protocol/encode.ts';
 import { BackendSearch } from '../../lib/session/backend-search.ts';
 import type { SessionContext } from '../../lib/session/context.ts';
+import { createPreparer } from '../../lib/session/preparation-plan.ts';
 import type { SessionRecord } from '../../lib/session/record.ts';
 import { Session } from '../../lib/session/session.ts';
 import type { ConnectionHandler } from '../../lib/transport/contract.ts';
@@ -153,6 +154,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     proxyFrom: cidrSet([{ family: 'ipv4', host: '10.0.0.0', prefix: 8 }]),
     descriptors,
     transport: createFakeTransport({ onDial, onError, complain }),
+    preparer: createPreparer(),
     wheel,
     stats,
     hostName: HOST_NAME,

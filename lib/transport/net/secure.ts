@@ -1,3 +1,4 @@
+import { createHash, X509Certificate } from 'node:crypto';
 import { isIP, type Socket } from 'node:net';
 import {
   checkServerIdentity,
@@ -21,17 +22,20 @@ export function secure(
   else new ServerHandshake(connection, options, highWaterMark).begin();
 }
 
-function secureAsClient(connection: NetConnection, { context, serverName }: TlsClientOptions): void {
+function secureAsClient(connection: NetConnection, options: TlsClientOptions): void {
+  const { context, serverName, session, onSession } = options;
   connection.beginSecuring(() => {});
   connection.adopt(plain => {
     const socket = connect({
       socket: plain,
       secureContext: context,
       ...(isIP(serverName) === 0 && { servername: serverName }),
+      ...(session !== undefined && { session }),
       // Judged below, and by who asked for TLS: what is not verified may still be pinned by its fingerprint.
       rejectUnauthorized: false,
       checkServerIdentity: () => undefined,
     });
+    if (onSession !== undefined) socket.on('session', onSession);
     socket.on('secureConnect', () => {
       const asked = isIP(serverName) === 0 ? serverName.toLowerCase() : null;
       const fault = (certificate: DetailedPeerCertificate) =>
@@ -143,7 +147,7 @@ function infoOf(socket: TLSSocket, serverName: string | null, faultOf: FaultOf):
 }
 
 function peerOf(certificate: DetailedPeerCertificate, fault: ReturnType<FaultOf>): TlsPeer {
-  const { subject, fingerprint256 } = certificate;
+  const { subject, fingerprint256, raw, subjectaltname = '' } = certificate;
   const parts = Object.entries(subject).flatMap(([type, value]) =>
     (Array.isArray(value) ? value : [value]).map(text => `${type}=${text}`),
   );
@@ -153,6 +157,13 @@ function peerOf(certificate: DetailedPeerCertificate, fault: ReturnType<FaultOf>
     fault: fault ? (typeof fault === 'string' ? fault : (fault.code ?? 'UNKNOWN')) : null,
     subject: parts.join(','),
     commonName: commonName ?? null,
+    names: subjectaltname,
+    keyFingerprint: keyFingerprint(raw),
     fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
   };
+}
+
+function keyFingerprint(certificate: Buffer): string {
+  const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
+  return createHash('sha256').update(key).digest('hex');
 }
