@@ -33,7 +33,7 @@ const HOMES = new Map([
   ['prom-client', 'lib/metrics/'],
   ['pino', 'lib/core/log.ts'],
   ['ioredis', 'lib/cluster/'],
-  ['koffi', 'lib/transport/epoll/'],
+  ['koffi', 'lib/transport/linux/'],
 ]);
 
 const LINES = 350;

@@ -7,7 +7,7 @@ import type { TlsClientOptions, TlsFault, TlsInfo, TlsServerOptions } from './tl
  * throws for what a peer or the operating system does: that ends in `onClose`.
  */
 export interface Transport {
-  readonly name: 'net' | 'epoll';
+  readonly name: 'net' | 'epoll' | 'io_uring';
   /**
    * Rejects with the operating system's error (`code` EADDRINUSE, EACCES ...) where the address cannot be had.
    * `onConnection` is not called for a connection whose peer is not known any more: it could not be admitted.

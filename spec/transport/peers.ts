@@ -11,11 +11,12 @@ import type {
 import { loadEpoll } from '../../lib/transport/epoll/load.ts';
 import { createNetTransport } from '../../lib/transport/net/transport.ts';
 import type { TlsFault, TlsInfo } from '../../lib/transport/tls-contract.ts';
+import { loadUring } from '../../lib/transport/uring/load.ts';
 import { eventually, within } from '../support/eventually.ts';
 import type { Owner } from '../support/owner.ts';
 
 /** The transports that the contract is held against. */
-export const TRANSPORTS = ['net', 'epoll'] as const;
+export const TRANSPORTS = ['net', 'epoll', 'io_uring'] as const;
 export type TransportName = (typeof TRANSPORTS)[number];
 
 type Event = 'connect' | 'end' | 'drain' | 'secure' | `close ${CloseReason}`;
@@ -156,6 +157,7 @@ interface Created {
 }
 
 const epoll = await loadEpoll();
+const uring = await loadUring();
 
 /** The tests' own sockets and timers live in this thread, too. */
 const POLITE_WAIT_MS = 1;
@@ -167,6 +169,12 @@ function createTransport(name: TransportName, onHandlerError: (error: unknown) =
     case 'epoll': {
       if (epoll.reason !== undefined) throw new Error(epoll.reason);
       const transport = epoll.create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
+      transport.start();
+      return { transport, close: transport.close };
+    }
+    case 'io_uring': {
+      if (uring.reason !== undefined) throw new Error(uring.reason);
+      const transport = uring.create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
       transport.start();
       return { transport, close: transport.close };
     }

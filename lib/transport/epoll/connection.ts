@@ -1,10 +1,11 @@
 import type { Address } from '../../core/address.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
-import { CLOSED, type DescriptorOwner } from './descriptor.ts';
-import { AGAIN, dialReason, INTERRUPTED, isShortage } from './errno.ts';
-import { EPOLL } from './layout.ts';
+import { CLOSED, type DescriptorOwner } from '../linux/descriptor.ts';
+import { AGAIN, dialReason, INTERRUPTED, isShortage } from '../linux/errno.ts';
+import { EPOLL } from '../linux/layout.ts';
+import { NAMELESS } from '../linux/sockaddr.ts';
+import { SILENT } from '../silent.ts';
 import type { Loop, Ready } from './loop.ts';
-import { NAMELESS } from './sockaddr.ts';
 
 /** What is known of a connection: one small integer, since there are many connections. */
 export const IS = {
@@ -37,14 +38,6 @@ const READ_ON_EVENTS = EPOLL.PRI | EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR;
 
 /** Octets read at a time; after so many a session waits for its next turn. */
 const READ_OCTETS = 65_536;
-
-export const SILENT: ConnectionHandler = {
-  onConnect() {},
-  onBytes() {},
-  onEnd() {},
-  onDrain() {},
-  onClose() {},
-};
 
 /** Whoever moves a connection's bytes instead of its handler. */
 export interface Mover {

@@ -1,13 +1,14 @@
 import type { Address } from '../../core/address.ts';
 import type { Connection, Listening, ListenOptions } from '../contract.ts';
-import { claimPath, releasePath } from '../unix-path.ts';
-import { EpollConnection, SILENT, WATCHED } from './connection.ts';
-import { CLOSED, type DescriptorOwner } from './descriptor.ts';
-import { AGAIN, isOneClientsFault, systemError } from './errno.ts';
-import { EPOLL, SOCKET } from './layout.ts';
+import { CLOSED, type DescriptorOwner } from '../linux/descriptor.ts';
+import { AGAIN, isOneClientsFault, systemError } from '../linux/errno.ts';
+import { EPOLL } from '../linux/layout.ts';
+import { listeningDescriptor } from '../linux/listening-descriptor.ts';
+import type { TcpOptions } from '../linux/tcp-options.ts';
+import { SILENT } from '../silent.ts';
+import { releasePath } from '../unix-path.ts';
+import { EpollConnection, WATCHED } from './connection.ts';
 import type { Loop, Ready } from './loop.ts';
-import { encodeAddress, familyOf } from './sockaddr.ts';
-import { setTcpOptions, type TcpOptions } from './tcp-options.ts';
 
 /** Connections accepted in one turn: a storm of them must not keep the others from their bytes. */
 const ACCEPTS = 32;
@@ -98,21 +99,10 @@ export async function listenOn(
   onConnection: OnConnection,
 ): Promise<Listening> {
   const { libc } = loop;
-  const { inherited } = options;
-  const descriptor =
-    inherited ??
-    (address.family === 'unix'
-      ? await claimPath(address.path, name => bound(loop, { family: 'unix', path: name }, options, tcp))
-      : bound(loop, address, options, tcp));
-  const about = JSON.stringify(address);
-  if (inherited !== undefined) {
-    if (address.family !== 'unix') setTcpOptions(libc, descriptor, tcp);
-    must(loop, descriptor, 'ioctl', libc.setNonBlocking(descriptor), about);
-    must(loop, descriptor, 'listen', libc.listen(descriptor, options.backlog), about);
-  }
+  const descriptor = await listeningDescriptor(libc, address, options, tcp);
   const listener = new Listener(loop, onConnection);
   const watched = listener.watch(descriptor);
-  if (watched < 0) throw systemError('epoll_ctl', watched, about);
+  if (watched < 0) throw systemError('epoll_ctl', watched, JSON.stringify(address));
   const local = address.family === 'unix' ? address : (libc.localAddress(descriptor) ?? address);
   return {
     address: local,
@@ -123,47 +113,4 @@ export async function listenOn(
       if (local.family === 'unix' && !handedOver) releasePath(local.path);
     },
   };
-}
-
-/** A new socket that listens there. */
-function bound(loop: Loop, address: Address, { backlog, shared }: ListenOptions, tcp: TcpOptions): number {
-  const { libc } = loop;
-  const about = address.family === 'unix' ? address.path : `${address.host} port ${address.port}`;
-  const octets = encodeAddress(address);
-  if (octets === undefined)
-    throw Object.assign(new Error(`bind ENAMETOOLONG ${about}`), { code: 'ENAMETOOLONG' });
-  const descriptor = libc.socket(familyOf(address));
-  if (descriptor < 0) throw systemError('socket', descriptor, about);
-  if (address.family !== 'unix') {
-    libc.setOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.REUSEADDR, 1);
-    // `0.0.0.0:25` and `[::]:25` stand beside each other in a configuration: each is its own family only.
-    if (address.family === 'ipv6')
-      must(
-        loop,
-        descriptor,
-        'setsockopt',
-        libc.setOption(descriptor, SOCKET.SOL_IPV6, SOCKET.IPV6_V6ONLY, 1),
-        about,
-      );
-    if (shared === true)
-      must(
-        loop,
-        descriptor,
-        'setsockopt',
-        libc.setOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.REUSEPORT, 1),
-        about,
-      );
-    // What is accepted has the options of the socket it was accepted from: no call for each connection.
-    setTcpOptions(libc, descriptor, tcp);
-  }
-  must(loop, descriptor, 'bind', libc.bind(descriptor, octets), about);
-  must(loop, descriptor, 'listen', libc.listen(descriptor, backlog), about);
-  return descriptor;
-}
-
-/** A step without which there is no listening: on failure the descriptor is closed, and the error thrown. */
-function must(loop: Loop, descriptor: number, syscall: string, result: number, about: string): void {
-  if (result >= 0) return;
-  loop.libc.close(descriptor);
-  throw systemError(syscall, result, about);
 }

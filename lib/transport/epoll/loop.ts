@@ -6,10 +6,10 @@ import {
   type DescriptorOwner,
   type DescriptorTable,
   openDescriptorRecord,
-} from './descriptor.ts';
-import { INTERRUPTED, type Result, systemError } from './errno.ts';
-import { EPOLL } from './layout.ts';
-import type { Libc } from './libc.ts';
+} from '../linux/descriptor.ts';
+import { INTERRUPTED, type Result, systemError } from '../linux/errno.ts';
+import { EPOLL } from '../linux/layout.ts';
+import type { Libc } from '../linux/libc.ts';
 
 /** Something that has work left: more to read than one turn allows, an outcome to tell after a call has returned. */
 export interface Ready {

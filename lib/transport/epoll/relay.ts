@@ -1,6 +1,7 @@
 import type { Relay, RelayEnd, RelayHandler } from '../contract.ts';
-import { type EpollConnection, IS, type Mover, SILENT } from './connection.ts';
-import { ARENA } from './layout.ts';
+import { ARENA } from '../linux/layout.ts';
+import { SILENT } from '../silent.ts';
+import { type EpollConnection, IS, type Mover } from './connection.ts';
 import type { Loop } from './loop.ts';
 
 /**

@@ -1,11 +1,11 @@
 import type { Connection, Transport } from '../contract.ts';
+import type { Libc } from '../linux/libc.ts';
+import { TCP_DEFAULTS, type TcpOptions } from '../linux/tcp-options.ts';
 import type { EpollConnection } from './connection.ts';
 import { dial } from './dial.ts';
-import type { Libc } from './libc.ts';
 import { listenOn } from './listener.ts';
 import { Loop } from './loop.ts';
 import { EpollRelay } from './relay.ts';
-import { TCP_DEFAULTS, type TcpOptions } from './tcp-options.ts';
 
 /** Linux's sockets without a layer between. It blocks its thread in the kernel: give it one of its own. */
 export interface EpollTransport extends Transport {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { type Address, ipAddress } from '../../core/address.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
+import { SILENT } from '../silent.ts';
 import type { TlsFault, TlsInfo } from '../tls-contract.ts';
 
 /** Told of handlers that throw: a fault of ours, which ends one session. */
@@ -12,14 +13,6 @@ const NAMELESS: Address = { family: 'unix', path: '' };
 const NOTHING = new Uint8Array(0);
 
 const CLOSED: TlsFault = { code: 'closed', text: 'the connection was closed within the handshake' };
-
-const SILENT: ConnectionHandler = {
-  onConnect() {},
-  onBytes() {},
-  onEnd() {},
-  onDrain() {},
-  onClose() {},
-};
 
 /** What the errors of sockets mean. An established connection that fails was reset, whatever the kernel calls it. */
 const DIALLING_REASONS: ReadonlyMap<string, CloseReason> = new Map([

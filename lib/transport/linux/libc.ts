@@ -56,6 +56,37 @@ export interface Libc {
   drainEvent(descriptor: number): Result;
 }
 
+/** A place in memory that the kernel may be told of. Only this file makes them. */
+export type MemoryAddress = number & { readonly of: 'memory' };
+
+/** Memory at an address that does not change, and that the kernel may write to while it lives. */
+export interface Memory {
+  readonly address: MemoryAddress;
+  readonly bytes: Buffer;
+  /** The same, as 32-bit words. */
+  readonly words: Int32Array;
+}
+
+/** What io_uring needs beside the calls of `Libc`: its own three, and memory that is shared with the kernel. */
+export interface RingCalls {
+  allocate(octets: number): Memory;
+  /** Where these bytes are. They must be kept until the kernel has done with them. */
+  addressOf(bytes: Uint8Array): MemoryAddress;
+  at(memory: MemoryAddress, offset: number): MemoryAddress;
+  setup(entries: number, params: Memory): Result;
+  enter(
+    ring: number,
+    submit: number,
+    complete: number,
+    flags: number,
+    argument: Memory,
+    octets: number,
+  ): Result;
+  register(ring: number, operation: number, argument: Memory, count: number): Result;
+  /** A part of the ring's memory, as 32-bit words; undefined where the kernel refuses. */
+  map(ring: number, offset: number, octets: number): Int32Array | undefined;
+}
+
 export interface LibcOptions {
   readonly library: LibraryHandle;
   /** The octets' address in memory: taken once, for the arena. */
@@ -210,5 +241,57 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
       return result(control(descriptor, SOCKET.FIONBIO, OPTION));
     },
     drainEvent: descriptor => result(read(descriptor, OPTION, 8)),
+  };
+}
+
+export interface RingOptions {
+  readonly library: LibraryHandle;
+  readonly addressOf: (bytes: Uint8Array) => bigint;
+  readonly errno: () => number;
+  /** The memory at an address that `mmap` gave. */
+  readonly view: (address: bigint, octets: number) => ArrayBuffer;
+}
+
+/** System calls have the same numbers on all of Linux's newer processors. */
+const RING = {
+  SETUP: 425,
+  ENTER: 426,
+  REGISTER: 427,
+  MAP: { READ_WRITE: 3, SHARED_POPULATED: 0x8001 },
+} as const;
+const MAP_FAILED = 0xffff_ffff_ffff_ffffn;
+
+/** Binds what io_uring needs; throws what koffi throws where the library lacks it. */
+export function bindRing({ library, addressOf, errno, view }: RingOptions): RingCalls {
+  const words = (count: number): string[] => Array.from({ length: count }, () => 'uintptr_t');
+  const syscall = library.func('syscall', 'long', ['long', ...words(6)]) as Call<
+    [number, number, number, number, number, number, number]
+  >;
+  const map = library.func('mmap', 'uintptr_t', [
+    ...['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'],
+  ]) as KoffiFunc<(...args: number[]) => number | bigint>;
+  const result = (returned: number): Result => (returned < 0 ? -errno() : returned);
+  const place = (bytes: Uint8Array): MemoryAddress => Number(addressOf(bytes)) as MemoryAddress;
+  return {
+    allocate(octets) {
+      const bytes = Buffer.allocUnsafeSlow((octets + 7) & ~7).fill(0);
+      return {
+        address: place(bytes),
+        bytes,
+        words: new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / INT_OCTETS),
+      };
+    },
+    addressOf: place,
+    at: (memory, offset) => (memory + offset) as MemoryAddress,
+    setup: (entries, params) => result(syscall(RING.SETUP, entries, params.address, 0, 0, 0, 0)),
+    enter: (ring, submit, complete, flags, argument, octets) =>
+      result(syscall(RING.ENTER, ring, submit, complete, flags, argument.address, octets)),
+    register: (ring, operation, argument, count) =>
+      result(syscall(RING.REGISTER, ring, operation, argument.address, count, 0, 0)),
+    map(ring, offset, octets) {
+      const { READ_WRITE, SHARED_POPULATED } = RING.MAP;
+      const mapped = BigInt(map(0, octets, READ_WRITE, SHARED_POPULATED, ring, offset));
+      return mapped === MAP_FAILED ? undefined : new Int32Array(view(mapped, octets));
+    },
   };
 }

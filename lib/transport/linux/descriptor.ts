@@ -3,12 +3,16 @@ import type { Libc } from './libc.ts';
 /** What a descriptor is once its owner has closed it, or before it has one: the kernel answers EBADF. */
 export const CLOSED = -1;
 
-/** Whoever holds one descriptor and hears what epoll tells of it. */
-export interface DescriptorOwner {
+/** Whoever holds one descriptor. */
+export interface DescriptorHolder {
   /** The table's to write: the descriptor, or CLOSED. */
   descriptor: number;
   /** The table's to write: which use of that number this is. */
   generation: number;
+}
+
+/** Whoever holds one descriptor and hears what epoll tells of it. */
+export interface DescriptorOwner extends DescriptorHolder {
   /** Told by the loop. May close any descriptor, its own among them. */
   onEvents(events: number): void;
   /** `onEvents` threw, which is a fault of the transport itself: ends what it stands for, in words if it can. */
@@ -19,13 +23,13 @@ export interface DescriptorOwner {
  * Who owns which descriptor. Numbers are used again as soon as they are closed, within one batch of events even: an
  * event counts only if the generation that came with it is the owner's. Each descriptor is closed through here, once.
  */
-export interface DescriptorTable {
+export interface DescriptorTable<Owner extends DescriptorHolder = DescriptorOwner> {
   /** Makes `owner` the one owner of a descriptor just made. */
-  adopt(owner: DescriptorOwner, descriptor: number): void;
+  adopt(owner: Owner, descriptor: number): void;
   /** Who an event is for; undefined where its descriptor has been closed since. */
-  ownerOf(descriptor: number, generation: number): DescriptorOwner | undefined;
+  ownerOf(descriptor: number, generation: number): Owner | undefined;
   /** Closes what `owner` holds, if it still holds it. */
-  close(owner: DescriptorOwner): void;
+  close(owner: Owner): void;
   /** Closes everything that is left. */
   closeAll(): void;
   readonly open: number;
@@ -44,8 +48,11 @@ export function openDescriptorRecord(): SharedArrayBuffer {
  * `record`: which descriptors are open, told to other threads as well. A thread that dies takes its memory along but not
  * its descriptors: its listening sockets would go on being given connections that nobody accepts.
  */
-export function createDescriptorTable(libc: Libc, record: SharedArrayBuffer): DescriptorTable {
-  const owners: (DescriptorOwner | undefined)[] = [];
+export function createDescriptorTable<Owner extends DescriptorHolder = DescriptorOwner>(
+  libc: Libc,
+  record: SharedArrayBuffer,
+): DescriptorTable<Owner> {
+  const owners: (Owner | undefined)[] = [];
   const bits = new Int32Array(record);
   let generation = 0;
   let open = 0;
@@ -56,7 +63,7 @@ export function createDescriptorTable(libc: Libc, record: SharedArrayBuffer): De
     if (word < bits.length)
       bits[word] = isOpen ? (bits[word] as number) | bit : (bits[word] as number) & ~bit;
   };
-  const table: DescriptorTable = {
+  const table: DescriptorTable<Owner> = {
     adopt(owner, descriptor) {
       if (owner.descriptor !== CLOSED) throw new Error('it owns a descriptor already');
       // Somebody has closed it behind this table's back, or the kernel would not give it out again.

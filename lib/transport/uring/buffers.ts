@@ -1,0 +1,95 @@
+import { systemError } from '../linux/errno.ts';
+import type { Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
+import type { Ring } from './ring.ts';
+
+/** Octets of one buffer: large enough that a bulk session is read in few turns. */
+export const BUFFER_OCTETS = 262_144;
+/** Buffers of a shard; a power of two. */
+const BUFFERS = 64;
+const GROUP = 1;
+/** `struct io_uring_buf`: address, length, number. The ring's tail stands in the padding of the first. */
+const ENTRY_WORDS = 4;
+const TAIL_HALFWORD = 7;
+const REGISTER_BUFFER_RING = 22;
+/** The kernel brings the memory of the ring itself, to be mapped from here (IOU_PBUF_RING_MMAP). */
+const KERNEL_MEMORY = 1 << 16;
+const MAPPED_FROM = 0x8000_0000 + GROUP * 0x1_0000;
+
+/**
+ * The memory that the kernel receives into, for all connections of a shard (io_uring_register_buf_ring(3)): an idle
+ * connection holds none of it. The kernel takes a buffer when there is something to put in, and gets it back when the
+ * last who uses it has released it. Nobody holds one for longer than a turn or two: what waits for a slow peer is copied.
+ */
+export class Buffers {
+  readonly group = GROUP;
+  readonly #calls: RingCalls;
+  readonly #memory: Memory;
+  readonly #ring: Int32Array;
+  readonly #halfwords: Uint16Array;
+  readonly #users = new Uint8Array(BUFFERS);
+  #tail = 0;
+
+  /** Throws a system error where the kernel refuses. */
+  constructor(calls: RingCalls, ring: Ring) {
+    this.#calls = calls;
+    this.#memory = calls.allocate(BUFFERS * BUFFER_OCTETS);
+    const registration = calls.allocate(40); // struct io_uring_buf_reg
+    registration.words[2] = BUFFERS;
+    registration.words[3] = GROUP | KERNEL_MEMORY;
+    const registered = calls.register(ring.descriptor, REGISTER_BUFFER_RING, registration, 1);
+    if (registered < 0) throw systemError('io_uring_register', registered, 'for a shard');
+    const words = calls.map(ring.descriptor, MAPPED_FROM, BUFFERS * ENTRY_WORDS * 4);
+    if (words === undefined) throw new Error('mmap: the ring of buffers cannot be had');
+    this.#ring = words;
+    this.#halfwords = new Uint16Array(words.buffer, words.byteOffset, words.length * 2);
+    for (let buffer = 0; buffer < BUFFERS; buffer++) this.#give(buffer);
+  }
+
+  /** A completion has brought this buffer; it is the caller's until released. */
+  taken(buffer: number): void {
+    this.#users[buffer] = 1;
+  }
+
+  /** One more uses it. */
+  hold(buffer: number): void {
+    this.#users[buffer] = (this.#users[buffer] as number) + 1;
+  }
+
+  release(buffer: number): void {
+    const users = (this.#users[buffer] as number) - 1;
+    this.#users[buffer] = users;
+    if (users === 0) this.#give(buffer);
+  }
+
+  view(buffer: number, from: number, to: number): Uint8Array {
+    const start = buffer * BUFFER_OCTETS;
+    return this.#memory.bytes.subarray(start + from, start + to);
+  }
+
+  /** The buffer that these bytes are in, or -1 where they are elsewhere. */
+  bufferOf(bytes: Uint8Array): number {
+    const all = this.#memory.bytes;
+    if (bytes.buffer !== all.buffer) return -1;
+    return Math.floor((bytes.byteOffset - all.byteOffset) / BUFFER_OCTETS);
+  }
+
+  /** Where in its buffer it begins; only for bytes that are in one. */
+  offsetOf(bytes: Uint8Array): number {
+    return (bytes.byteOffset - this.#memory.bytes.byteOffset) % BUFFER_OCTETS;
+  }
+
+  addressOf(buffer: number, offset: number): MemoryAddress {
+    return this.#calls.at(this.#memory.address, buffer * BUFFER_OCTETS + offset);
+  }
+
+  #give(buffer: number): void {
+    const at = (this.#tail & (BUFFERS - 1)) * ENTRY_WORDS;
+    const address = this.addressOf(buffer, 0);
+    this.#ring[at] = address | 0;
+    this.#ring[at + 1] = Math.floor(address / 0x1_0000_0000);
+    this.#ring[at + 2] = BUFFER_OCTETS;
+    this.#halfwords[at * 2 + 6] = buffer;
+    this.#tail = (this.#tail + 1) & 0xffff;
+    this.#halfwords[TAIL_HALFWORD] = this.#tail;
+  }
+}

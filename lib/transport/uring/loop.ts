@@ -1,0 +1,149 @@
+import { monotonicMs } from '../../core/clock.ts';
+import { TICK_MS } from '../../core/timer-wheel.ts';
+import type { EpollOptions } from '../epoll/transport.ts';
+import {
+  CLOSED,
+  createDescriptorTable,
+  type DescriptorHolder,
+  openDescriptorRecord,
+} from '../linux/descriptor.ts';
+import { systemError } from '../linux/errno.ts';
+import type { Libc, RingCalls } from '../linux/libc.ts';
+import { Buffers } from './buffers.ts';
+import type { UringConnection } from './connection.ts';
+import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
+import { type Completion, Ring } from './ring.ts';
+import type { Shared } from './shared.ts';
+
+const POLLIN = 1;
+
+/**
+ * The event loop of one shard's sockets. A turn hands over what is to be done, waits, and works off what has been done,
+ * again and again, without a return to the runtime; when it is woken through `wakeDescriptor`, and once a tick, it lets
+ * the runtime's own loop go round once, so that messages, promises and timers of the thread run as usual.
+ */
+export class Loop {
+  readonly shared: Shared;
+  readonly #wake: Wake;
+  readonly #ringHolder: DescriptorHolder = { descriptor: CLOSED, generation: 0 };
+  readonly #longestWaitMs: number;
+  #armed: NodeJS.Immediate | null = null;
+  #running = false;
+  #dueMs = 0;
+  #later: UringConnection[] = [];
+
+  /** Throws a system error where the kernel refuses. */
+  constructor(
+    libc: Libc,
+    calls: RingCalls,
+    onHandlerError: (error: unknown) => void,
+    { longestWaitMs = TICK_MS, descriptorRecord }: EpollOptions,
+  ) {
+    this.#longestWaitMs = longestWaitMs;
+    const table = createDescriptorTable<DescriptorHolder>(libc, descriptorRecord ?? openDescriptorRecord());
+    const ring = new Ring(calls);
+    table.adopt(this.#ringHolder, ring.descriptor);
+    const operations = new Operations();
+    const buffers = new Buffers(calls, ring);
+    this.shared = { libc, calls, table, ring, buffers, operations, onHandlerError, later: [] };
+    const wake = libc.eventfd();
+    if (wake < 0) throw systemError('eventfd', wake, 'for a shard');
+    this.#wake = new Wake(this.shared);
+    table.adopt(this.#wake, wake);
+    this.#wake.arm();
+  }
+
+  get wakeDescriptor(): number {
+    return this.#wake.descriptor;
+  }
+
+  start(): void {
+    if (this.#running) return;
+    this.#running = true;
+    this.#dueMs = monotonicMs() + TICK_MS;
+    this.#arm();
+  }
+
+  /** Closes every descriptor there is. Nobody is told anything any more. */
+  close(): void {
+    this.#running = false;
+    if (this.#armed !== null) clearImmediate(this.#armed);
+    this.shared.table.closeAll();
+  }
+
+  #arm(): void {
+    this.#armed = setImmediate(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#wake.woken = false;
+    do {
+      this.#serve();
+      if (!this.#running) return;
+    } while (!this.#mustReturn());
+    this.#arm();
+  }
+
+  #serve(): void {
+    const { later, ring } = this.shared;
+    ring.enter(later.length > 0 ? 0 : this.#waitMs());
+    ring.reap(this.#dispatch);
+    if (later.length === 0) return;
+    // Those who queue up again while these go on have their turn in the next round.
+    this.#later.push(...later);
+    later.length = 0;
+    for (const connection of this.#later) {
+      try {
+        connection.goOn();
+      } catch (error) {
+        this.shared.onHandlerError(error);
+      }
+    }
+    this.#later.length = 0;
+  }
+
+  /** What throws here is a fault of the transport itself; the loop goes on. */
+  readonly #dispatch = (completion: Completion): void => {
+    try {
+      this.shared.operations.dispatch(completion);
+    } catch (error) {
+      this.shared.onHandlerError(error);
+    }
+  };
+
+  #waitMs(): number {
+    return Math.max(0, Math.min(Math.ceil(this.#dueMs - monotonicMs()), this.#longestWaitMs));
+  }
+
+  #mustReturn(): boolean {
+    if (this.#wake.woken || this.#longestWaitMs < TICK_MS) return true;
+    const nowMs = monotonicMs();
+    if (nowMs < this.#dueMs) return false;
+    this.#dueMs = nowMs + TICK_MS;
+    return true;
+  }
+}
+
+/** The eventfd that ends a wait. */
+class Wake implements DescriptorHolder, OperationOwner {
+  descriptor = CLOSED;
+  generation = 0;
+  woken = false;
+  readonly #shared: Shared;
+  readonly #slot: number;
+
+  constructor(shared: Shared) {
+    this.#shared = shared;
+    this.#slot = shared.operations.enter(this);
+  }
+
+  arm(): void {
+    this.#shared.ring.poll(this.descriptor, tagOf(this.#slot, KIND.wake), POLLIN);
+  }
+
+  completed(): void {
+    this.#shared.libc.drainEvent(this.descriptor);
+    this.woken = true;
+    this.arm();
+  }
+}

@@ -1,0 +1,20 @@
+import type { DescriptorHolder, DescriptorTable } from '../linux/descriptor.ts';
+import type { Libc, RingCalls } from '../linux/libc.ts';
+import type { Buffers } from './buffers.ts';
+import type { UringConnection } from './connection.ts';
+import type { Operations } from './operations.ts';
+import type { Ring } from './ring.ts';
+
+/** What the connections of a shard have in common. */
+export interface Shared {
+  readonly libc: Libc;
+  readonly calls: RingCalls;
+  readonly table: DescriptorTable<DescriptorHolder>;
+  readonly ring: Ring;
+  readonly buffers: Buffers;
+  readonly operations: Operations;
+  /** Told of handlers that throw: a fault of ours, which ends one session. */
+  readonly onHandlerError: (error: unknown) => void;
+  /** Connections that go on when this turn's completions are worked off: nobody is told within a call of theirs. */
+  readonly later: UringConnection[];
+}
