@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { type Board, forfeit, openBoard } from '../core/board.ts';
 import { monotonicMs } from '../core/clock.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
-import { closeAbandoned, openDescriptorRecord } from '../transport/epoll/descriptor.ts';
+import { closeAbandoned, openDescriptorRecord } from '../transport/linux/descriptor.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';

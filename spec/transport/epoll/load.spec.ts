@@ -1,5 +1,6 @@
 import t from 'tap';
-import { loadEpoll, type Machine } from '../../../lib/transport/epoll/load.ts';
+import { loadEpoll } from '../../../lib/transport/epoll/load.ts';
+import type { Machine } from '../../../lib/transport/linux/foreign.ts';
 
 const koffi = () => import('koffi');
 const machine = (differs: Partial<Machine>): Machine => ({

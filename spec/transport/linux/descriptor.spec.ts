@@ -5,8 +5,8 @@ import {
   createDescriptorTable,
   type DescriptorOwner,
   openDescriptorRecord,
-} from '../../../lib/transport/epoll/descriptor.ts';
-import type { Libc } from '../../../lib/transport/epoll/libc.ts';
+} from '../../../lib/transport/linux/descriptor.ts';
+import type { Libc } from '../../../lib/transport/linux/libc.ts';
 
 const owner = (): DescriptorOwner => ({ descriptor: CLOSED, generation: 0, onEvents() {}, onFault() {} });
 

@@ -1,9 +1,9 @@
 import { endianness } from 'node:os';
 import t from 'tap';
 import { type Address, parseAddress } from '../../../lib/core/address.ts';
-import { ARENA, EPOLL, EVENT_LAYOUTS, libraryNames } from '../../../lib/transport/epoll/layout.ts';
-import { bindLibc } from '../../../lib/transport/epoll/libc.ts';
-import { decodeAddress, encodeAddress } from '../../../lib/transport/epoll/sockaddr.ts';
+import { ARENA, EPOLL, EVENT_LAYOUTS, libraryNames } from '../../../lib/transport/linux/layout.ts';
+import { bindLibc } from '../../../lib/transport/linux/libc.ts';
+import { decodeAddress, encodeAddress } from '../../../lib/transport/linux/sockaddr.ts';
 
 const hex = (bytes: Uint8Array | undefined) => Buffer.from(bytes ?? []).toString('hex');
 const parsed = (text: string) => parseAddress(text) as Address;

@@ -6,7 +6,7 @@ import {
   isOneClientsFault,
   isShortage,
   systemError,
-} from '../../../lib/transport/epoll/errno.ts';
+} from '../../../lib/transport/linux/errno.ts';
 
 const { errno } = constants;
 
