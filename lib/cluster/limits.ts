@@ -17,6 +17,16 @@ export const CONNECT_MS = 3_000;
 /** The longest pause between two attempts to connect, in milliseconds; half of it is chance. */
 export const RECONNECT_MS = 2_000;
 
+/** Milliseconds between two exchanges of what clients have. */
+export const CLIENT_EXCHANGE_MS = 200;
+/** Milliseconds for which what an instance says of a client counts elsewhere, and its key is kept in Redis. */
+export const CLIENT_LEASE_MS = 5_000;
+/** Clients of a listener that an instance speaks of at a time: those nearest to their limits. */
+export const SHARED_CLIENTS = 2_000;
+/** Clients it speaks of in one exchange, and in one command. */
+export const CLIENTS_AN_EXCHANGE = 512;
+export const CLIENTS_A_COMMAND = 128;
+
 /** Instances of one cluster that are counted; what lies in Redis beyond them is nonsense. */
 export const MAX_INSTANCES = 1_000;
 /** Octets of the counts of one instance (all of MAX_BACKENDS with names of usual length fit). */
@@ -29,3 +39,8 @@ function holds(relation: boolean, text: string): void {
 }
 holds(2 * EXCHANGE_MS + SUM_AGE_MS < 300, 'a change is seen by all within 300 ms');
 holds(COMMAND_MS + HEARTBEAT_MS < COUNTS_LEASE_MS, 'one slow command does not end a lease');
+holds(COMMAND_MS + HEARTBEAT_MS < CLIENT_LEASE_MS, 'one slow command does not end a lease on clients');
+holds(
+  SHARED_CLIENTS <= (HEARTBEAT_MS / CLIENT_EXCHANGE_MS) * CLIENTS_AN_EXCHANGE,
+  'every shared client is spoken of once a heartbeat',
+);
