@@ -19,6 +19,11 @@ export interface ControlPlaneOptions {
   readonly operator: OperatorState;
   readonly monitor: Monitor;
   readonly now: MonotonicMs;
+  /**
+   * A configuration and its snapshot, before the shards go by it, and again when they do; where it cannot be put into
+   * use, the second time what goes on being used.
+   */
+  readonly onUse: (config: Config, snapshot: ShardSnapshot) => void;
   readonly start: (first: ShardSnapshot) => Promise<DataPlane>;
 }
 
@@ -56,6 +61,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
+  options.onUse(config, snapshot);
   const data = await options.start(snapshot);
   monitor.update(checkedBackends(config, places));
 
@@ -84,7 +90,14 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
     assemble(config, places, tls, rows, stateOf);
     const nextSnapshot = assemble(next, nextPlaces, nextTls, rows, stateOf);
-    await data.update(nextSnapshot);
+    options.onUse(next, nextSnapshot);
+    try {
+      await data.update(nextSnapshot);
+    } catch (error) {
+      options.onUse(config, snapshot);
+      throw error;
+    }
+    options.onUse(next, nextSnapshot);
     // What sessions met at a backend's old address says nothing of the new one.
     for (const row of movedRows(snapshot, nextSnapshot)) recordSuccess(board, row);
     config = next;

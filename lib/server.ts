@@ -3,6 +3,7 @@ import type { Outcome } from './admin/control.ts';
 import { createOperatorState } from './admin/operator-state.ts';
 import { sessionDescriptors } from './admission/descriptor-budget.ts';
 import type { BackendEvent } from './balancer/balancer.ts';
+import { openClusterPlane } from './cluster-plane.ts';
 import type { Config } from './config/config.ts';
 import { startControlPlane } from './control-plane.ts';
 import { type Address, formatAddress } from './core/address.ts';
@@ -11,7 +12,7 @@ import { monotonicMs } from './core/clock.ts';
 import { createLog, type LineWriter, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
-import { createMonitor, type Monitor } from './health/monitor.ts';
+import { createMonitor } from './health/monitor.ts';
 import { type Inheritance, readInheritance } from './inherit.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -83,12 +84,18 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       if (result.outcome === 'ok' && type === 'smtp') plane.greeted(pool, backend);
     },
   });
-  const plane = await startControlPlane(config, {
+  const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
+  /** What runs beside the data plane, and ends after it. */
+  const stopOthers = async (): Promise<void> => {
+    await Promise.all([monitor.stop(), cluster?.stop()]);
+  };
+  const starting = startControlPlane(config, {
     board,
     rows,
     operator,
     monitor,
     now: monotonicMs,
+    onUse: (used, snapshot) => cluster?.use(used, snapshot),
     start: first =>
       startDataPlane(first, {
         seats,
@@ -114,7 +121,12 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         onShard: event => logShardEvent(logger, event),
       }),
   });
+  const plane = await starting.catch(async error => {
+    await stopOthers();
+    throw error;
+  });
   for (const note of notes) logger.warn(note);
+  cluster?.start(() => plane.snapshot);
 
   let admin: Admin | null = null;
   notifier.watch();
@@ -126,7 +138,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     admin: () => admin,
     async onStop() {
       notifier.unwatch();
-      await monitor.stop();
+      await stopOthers();
     },
   });
   const reloader = createReloader({ plane, started: config, read: options.read ?? null, notifier, logger });
@@ -160,8 +172,9 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     droppedLogLines: log.dropped,
     nowMs: monotonicMs,
     checks: monitor,
+    cluster,
   });
-  admin = await orStopped(plane.data, monitor, inheritance.fromPredecessor, () =>
+  admin = await orStopped(plane.data, stopOthers, inheritance.fromPredecessor, () =>
     startAdmin({
       listen: config.admin.listen ?? null,
       socket: config.admin.socket ?? null,
@@ -208,7 +221,7 @@ function descriptorsFor(config: Config, shards: number): number {
 /** What starts after the data plane takes it down again when it cannot start; a predecessor carries on. */
 async function orStopped<T>(
   data: DataPlane,
-  monitor: Monitor,
+  stopOthers: () => Promise<void>,
   handedOver: boolean,
   start: () => Promise<T>,
 ): Promise<T> {
@@ -217,7 +230,7 @@ async function orStopped<T>(
   } catch (error) {
     const drained = data.drain(handedOver);
     data.cut();
-    await Promise.all([drained, monitor.stop()]);
+    await Promise.all([drained, stopOthers()]);
     throw error;
   }
 }

@@ -3,6 +3,8 @@
  * `{name}`, so that scripts find them on one node of a Redis Cluster.
  */
 export interface Keys {
+  /** What all of them begin with, for those of which there are many. */
+  readonly prefix: string;
   readonly leases: string;
   readonly counts: string;
   readonly sum: string;
@@ -12,8 +14,10 @@ export interface Keys {
 
 /** For the cluster of that name, as the configuration has it. */
 export function keysOf(name: string): Keys {
-  const key = (rest: string) => `smtplb:{${name}}:${rest}`;
+  const prefix = `smtplb:{${name}}:`;
+  const key = (rest: string) => `${prefix}${rest}`;
   return {
+    prefix,
     leases: key('leases'),
     counts: key('counts'),
     sum: key('sum'),

@@ -8,6 +8,10 @@ export const SUM_AGE_MS = 50;
 export const HEARTBEAT_MS = 1_000;
 /** Milliseconds for which counts are believed without a heartbeat, by the clock of Redis. */
 export const COUNTS_LEASE_MS = 5_000;
+/** Milliseconds over which the sessions begun a second are averaged for the others. */
+export const RATE_FADE_MS = 2_000;
+/** Milliseconds an instance that ends takes at most to say good-bye; then its leases end by themselves. */
+export const LEAVE_MS = 1_000;
 /** Milliseconds any one command may take; later answers are thrown away. */
 export const COMMAND_MS = 3_000;
 /** Milliseconds a connection with questions open may be silent before it is dropped and made anew. */

@@ -9,6 +9,7 @@ import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 import type { ShardState } from '../shard/data-plane.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
 import { type CheckSource, checks } from './checks.ts';
+import { type ClusterSource, cluster } from './cluster.ts';
 import { type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
 
 export interface MetricsSources {
@@ -25,6 +26,8 @@ export interface MetricsSources {
   readonly droppedLogLines: () => number;
   readonly nowMs: () => number;
   readonly checks: CheckSource;
+  /** Null where the configuration names no Redis. */
+  readonly cluster: ClusterSource | null;
 }
 
 export interface Metrics {
@@ -42,6 +45,14 @@ export function createMetrics(sources: MetricsSources): Metrics {
   pools(registry, sources);
   backends(registry, sources);
   checks(registry, sources.checks);
+  const { board, snapshot } = sources;
+  if (sources.cluster !== null) {
+    cluster(registry, {
+      cluster: sources.cluster,
+      pools: () => snapshot().pools,
+      ownAt: ({ row }) => Atomics.load(board.backendSlots, row),
+    });
+  }
   return { contentType: registry.contentType, scrape: () => registry.metrics() };
 }
 

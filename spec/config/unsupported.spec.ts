@@ -17,8 +17,6 @@ function config(additions: { top?: string; listener?: string; pool?: string; bac
 t.test('each of what is not there yet is named when it is switched on', async t => {
   const certificates = 'certificates: [{ cert: a, key: b }]';
   const cases: [Parameters<typeof config>[0], string][] = [
-    [{ top: 'cluster: { redis: { cluster: ["a.test:1"] } }' }, 'cluster.redis'],
-    [{ top: 'cluster: { redis: { sentinels: ["a.test:1"], master: m } }' }, 'cluster.redis'],
     [{ top: 'transport: epoll' }, 'transport'],
     [{ listener: `tls: { mode: starttls, ${certificates} }` }, 'listeners[0].tls.mode'],
     [{ listener: `tls: { mode: implicit, ${certificates} }` }, 'listeners[0].tls.mode'],
@@ -43,7 +41,7 @@ t.test('each of what is not there yet is named when it is switched on', async t 
 
 t.test('what is switched off, or left to choose, is fine', async t => {
   const fine = config({
-    top: 'shards: auto\ntransport: auto\ncluster: { name: edge }\nadmin: { listen: off }',
+    top: 'shards: auto\ntransport: auto\ncluster: { name: edge, redis: redis://127.0.0.1 }\nadmin: { listen: off }',
     listener: 'tls: { mode: passthrough }',
     pool: 'check: { type: smtp, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
     backend: 'maxConnections: { count: 5, scope: instance }',

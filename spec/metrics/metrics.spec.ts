@@ -6,6 +6,7 @@ import { openShardStats, terminationColumn } from '../../lib/core/shard-stats.ts
 import { CAUSE_NAMES, PHASE_NAMES } from '../../lib/core/termination.ts';
 import { createCheckCounter } from '../../lib/health/results.ts';
 import type { CheckSource } from '../../lib/metrics/checks.ts';
+import type { ClusterSource } from '../../lib/metrics/cluster.ts';
 import { createMetrics } from '../../lib/metrics/metrics.ts';
 import type { ShardSnapshot } from '../../lib/shard/snapshot.ts';
 import { backend, pool } from '../balancer/pools.ts';
@@ -65,9 +66,20 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     droppedLogLines: () => 5,
     nowMs: () => 1_000,
     checks: checkSource(poolName, backends[0] ?? ''),
+    cluster: CLUSTER,
   });
   return { board, stats, snapshot, scrape: async () => parseMetrics(await metrics.scrape()) };
 }
+
+const CLUSTER: ClusterSource = {
+  state: () => ({
+    redis: { status: 'reachable', reason: null, roundTripMs: 2, errors: 3, reconnects: 1 },
+    instances: 4,
+    nonsense: 0,
+    ageMs: 150,
+  }),
+  othersAt: (_, backend) => (backend === 'a' ? 20 : null),
+};
 
 /** One checked backend, with a certificate. */
 function checkSource(poolName: string, name: string): CheckSource {
@@ -190,6 +202,13 @@ t.test('each number is read where it is kept, and shards are added up', async t 
   );
   t.equal(value('smtplb_backend_up', { backend: 'a' }), 1);
   t.equal(value('smtplb_backend_ready', { backend: 'a' }), 1);
+  t.equal(value('smtplb_redis_up'), 1);
+  t.equal(value('smtplb_redis_errors_total'), 3);
+  t.equal(value('smtplb_redis_round_trip_seconds'), 0.002);
+  t.equal(value('smtplb_cluster_instances'), 4);
+  t.equal(value('smtplb_cluster_lag_seconds'), 0.15);
+  t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'a' }), 33, "own and the others'");
+  t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'b' }), undefined, 'not known');
 });
 
 t.test('a histogram is cumulative, and its count, sum and buckets agree', async t => {

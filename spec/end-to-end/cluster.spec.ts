@@ -1,0 +1,119 @@
+/** Several instances that share a Redis act as one balancer; and each serves, whatever becomes of Redis. */
+import t from 'tap';
+import { formatAddress } from '../../lib/core/address.ts';
+import { eventually } from '../support/eventually.ts';
+import { freeAddress } from '../support/free-port.ts';
+import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { needs } from '../support/needs.ts';
+import type { Owner } from '../support/owner.ts';
+import { startRedis } from '../support/redis.ts';
+import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import { connectClient, type SmtpClient } from '../support/smtp-client.ts';
+
+const redis = needs('redis-server', 'redis-cli');
+
+async function greeted(owner: Owner, instance: Instance): Promise<SmtpClient> {
+  const client = await connectClient(owner, instance.address());
+  await client.expect(220);
+  return client;
+}
+
+async function quit(client: SmtpClient): Promise<void> {
+  await client.command('QUIT', 221);
+  client.end();
+}
+
+const sees = (instance: Instance, backend: string, sessions: number) =>
+  eventually(`${sessions} sessions at ${backend}`, async () => {
+    const seen = (await instance.metrics()).value('smtplb_cluster_backend_sessions_active', { backend });
+    if (seen !== sessions) throw new Error(`${seen}`);
+    return true;
+  });
+
+for (const transport of TRANSPORTS) {
+  t.test(`${transport}: two instances choose as one`, redis, async t => {
+    const { port } = await startRedis(t);
+    const backends = await Promise.all([1, 2].map(() => startScriptedBackend(t, smtp())));
+    const settings = (instance: string) => ({
+      instance,
+      cluster: { name: 'edge', redis: `redis://127.0.0.1:${port}` },
+      ...mx(backends.map(({ address }) => formatAddress(address))),
+    });
+    const a = await startInstance(t, transport, settings('a'));
+    const b = await startInstance(t, transport, settings('b'));
+    await a.logged('redis', ({ msg }) => msg === 'redis is reachable');
+    await eventually('both', async () => (await b.metrics()).value('smtplb_cluster_instances') === 2);
+
+    const first = await greeted(t, a);
+    const at = (await a.metrics()).value('smtplb_backend_sessions_active', { backend: 'b1' }) === 1 ? 1 : 2;
+    const [full, empty] = [`b${at}`, `b${3 - at}`];
+    const from = performance.now();
+    await sees(b, full, 1);
+    t.comment(`a session at one instance was seen at the other after ${(performance.now() - from) | 0} ms`);
+    // Alone, the second instance would draw lots.
+    const second = await greeted(t, b);
+    t.equal((await b.metrics()).value('smtplb_backend_sessions_active', { backend: empty }), 1);
+    await sees(a, empty, 1);
+    t.equal((await a.metrics()).value('smtplb_cluster_backend_sessions_active', { backend: full }), 1);
+    await quit(first);
+    await sees(b, full, 0);
+    t.equal((await b.metrics()).value('smtplb_cluster_backend_sessions_active', { backend: empty }), 1);
+    const stopped = b.stop();
+    await quit(second);
+    await stopped;
+    await sees(a, empty, 0);
+    await eventually(
+      'a good-bye',
+      async () => (await a.metrics()).value('smtplb_cluster_instances') === 1,
+      1_000,
+    );
+  });
+
+  t.test(`${transport}: without Redis an instance starts, serves and says so`, redis, async t => {
+    const nobody = await freeAddress();
+    const backend = await startScriptedBackend(t, smtp());
+    const instance = await startInstance(t, transport, {
+      cluster: { redis: `redis://${formatAddress(nobody)}` },
+      ...mx([formatAddress(backend.address)]),
+    });
+    await quit(await greeted(t, instance));
+    const line = await instance.logged('no redis', ({ msg }) => /^redis is not reachable/.test(`${msg}`));
+    t.match(line, { level: 'warn', reason: /ECONNREFUSED/ });
+    const metrics = await instance.metrics();
+    t.equal(metrics.value('smtplb_redis_up'), 0);
+    t.equal(metrics.value('smtplb_cluster_backend_sessions_active'), undefined);
+    const server = await startRedis(t, { port: nobody.port });
+    await instance.logged('redis', ({ msg }) => msg === 'redis is reachable');
+    t.equal((await instance.metrics()).value('smtplb_redis_up'), 1);
+    await server.process.stop();
+    await quit(await greeted(t, instance));
+  });
+
+  t.test(`${transport}: a reload brings backends and takes them away`, redis, async t => {
+    const { port } = await startRedis(t);
+    const [one, two] = await Promise.all([1, 2].map(() => startScriptedBackend(t, smtp())));
+    const settings = (...names: string[]) => ({
+      cluster: { redis: `redis://127.0.0.1:${port}` },
+      ...mx(
+        names.map(name => ({ name, address: formatAddress((name === 'one' ? one : two)?.address as never) })),
+      ),
+    });
+    const a = await startInstance(t, transport, settings('one'));
+    const b = await startInstance(t, transport, settings('one', 'two'));
+    const client = await greeted(t, a);
+    await sees(b, 'one', 1);
+    a.configure(settings('two'));
+    t.match(await a.server.reload(), { ok: true });
+    const other = await greeted(t, a);
+    await sees(b, 'two', 1);
+    t.equal(
+      (await b.metrics()).value('smtplb_cluster_backend_sessions_active', { backend: 'one' }),
+      1,
+      'who is still at a backend that this instance no longer knows is counted on',
+    );
+    await quit(client);
+    await sees(b, 'one', 0);
+    await quit(other);
+    await sees(b, 'two', 0);
+  });
+}
