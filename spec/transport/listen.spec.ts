@@ -99,6 +99,25 @@ for (const name of TRANSPORTS) {
     }
   });
 
+  t.test(`${name}: a connection comes from the source address it was given`, async t => {
+    const world = openWorld(t, name);
+    const listening = await world.listen();
+    for (const host of ['127.0.0.2', '127.0.0.3']) {
+      const told = recorder();
+      const source = ipAddress(host, 0);
+      const connection = world.transport.connect(listening.address, told, { source });
+      t.teardown(() => connection.destroy());
+      const accepted = await listening.accept();
+      t.match(accepted.connection.remote, { host });
+      await told.came('connect');
+      t.match(connection.local, { host });
+    }
+    const told = recorder();
+    world.transport.connect(listening.address, told, { source: ipAddress('192.0.2.1', 0) });
+    t.strictSame(told.events, [], 'not within the call');
+    t.equal(await told.closed(), 'no-ports', 'an address that this host does not have');
+  });
+
   t.test(`${name}: who stops dialling is told nothing`, async t => {
     const world = openWorld(t, name);
     const hole = await blackHole(t);

@@ -1,3 +1,4 @@
+import { systemError } from '../linux/errno.ts';
 import { cannotBeUsed, HERE, loadForeign, type Machine } from '../linux/foreign.ts';
 import { bindLibc } from '../linux/libc.ts';
 import { createEpollTransport, type EpollOptions, type EpollTransport } from './transport.ts';
@@ -8,10 +9,17 @@ export type EpollFactory = (
   options?: EpollOptions,
 ) => EpollTransport;
 
-/** What became of the attempt to load: a factory, or a sentence for the operator that says why there is none. */
+export interface EpollLibrary {
+  readonly create: EpollFactory;
+  /** Another descriptor for the same socket, to be closed for itself. Throws a system error, as at EMFILE. */
+  readonly duplicate: (descriptor: number) => number;
+  readonly reason?: never;
+}
+
+/** What became of the attempt to load: a library, or a sentence for the operator that says why there is none. */
 export type Loaded =
-  | { readonly create: EpollFactory; readonly reason?: never }
-  | { readonly create?: never; readonly reason: string };
+  | EpollLibrary
+  | { readonly create?: never; readonly duplicate?: never; readonly reason: string };
 
 /**
  * Tries all that the epoll transport needs, the kernel included, and never rejects. Each thread that is to have a
@@ -20,12 +28,19 @@ export type Loaded =
 export async function loadEpoll(machine: Machine = HERE): Promise<Loaded> {
   const foreign = await loadForeign(machine);
   if (typeof foreign === 'string') return { reason: `the epoll transport ${foreign}` };
-  const create: EpollFactory = (onHandlerError, options) =>
-    createEpollTransport(bindLibc(foreign), onHandlerError, options);
   try {
+    const libc = bindLibc(foreign);
     // A sandbox may forbid what the kernel could do.
-    create(() => {}).close();
-    return { create };
+    createEpollTransport(libc, () => {}).close();
+    return {
+      // Each has an arena of its own.
+      create: (onHandlerError, options) => createEpollTransport(bindLibc(foreign), onHandlerError, options),
+      duplicate(descriptor) {
+        const copy = libc.duplicate(descriptor);
+        if (copy < 0) throw systemError('fcntl', copy, `descriptor ${descriptor}`);
+        return copy;
+      },
+    };
   } catch (error) {
     return { reason: `the epoll transport ${cannotBeUsed(error)}` };
   }

@@ -67,6 +67,8 @@ export const SOCKET = {
   NOSIGNAL: 0x4000,
   SHUT_WR: 1,
   FIONBIO: 0x5421,
+  /** F_DUPFD_CLOEXEC of fcntl(2). */
+  DUPLICATE_CLOEXEC: 1_030,
 } as const;
 
 /**

@@ -52,6 +52,8 @@ export interface Libc {
   /** Takes the error that a socket holds, as a result; 0 where it holds none. */
   takeError(descriptor: number): Result;
   setNonBlocking(descriptor: number): Result;
+  /** Another descriptor for the same socket. */
+  duplicate(descriptor: number): Result;
   /** Resets an eventfd's count to zero. */
   drainEvent(descriptor: number): Result;
 }
@@ -139,7 +141,8 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
   >;
   const shutdown = bound<[number, number]>('shutdown', 'int', 'int');
   const close = bound<[number]>('close', 'int');
-  // Both take variable arguments in C; on Linux these are passed as any others.
+  // They take variable arguments in C; on Linux these are passed as any others.
+  const fileControl = bound<[number, number, number]>('fcntl', 'int', 'int', 'int');
   const control = bound<[number, number, number]>('ioctl', 'int', 'ulong', 'uintptr_t');
   const read = bound<[number, number, number]>('read', 'int', 'uintptr_t', 'size_t');
 
@@ -240,6 +243,7 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
       words[optionWord] = 1;
       return result(control(descriptor, SOCKET.FIONBIO, OPTION));
     },
+    duplicate: descriptor => result(fileControl(descriptor, SOCKET.DUPLICATE_CLOEXEC, 0)),
     drainEvent: descriptor => result(read(descriptor, OPTION, 8)),
   };
 }

@@ -1,0 +1,135 @@
+/** What the kernel says only when it is short of something, said by a C library that can be told to. */
+import { constants } from 'node:os';
+import t from 'tap';
+import { type Address, ipAddress } from '../../../lib/core/address.ts';
+import type { Connection, DialOptions } from '../../../lib/transport/contract.ts';
+import { loadEpoll } from '../../../lib/transport/epoll/load.ts';
+import { eventually } from '../../support/eventually.ts';
+import type { Owner } from '../../support/owner.ts';
+import { LOOPBACK, type Recorder, recorder } from '../peers.ts';
+
+const { errno } = constants;
+type ErrorName = keyof typeof errno;
+
+/** The real library, but for the calls in `fails`: each takes the next error of its list, while there are any. */
+async function openFaultyWorld(owner: Owner) {
+  const fails = new Map<string, ErrorName[]>();
+  const calls = new Map<string, number>();
+  const koffi = await import('koffi');
+  const load = (path: string | null) => {
+    const library = koffi.load(path);
+    const func = (name: string, result: string, args: string[]) => {
+      const real = library.func(name, result, args);
+      return (...values: unknown[]) => {
+        calls.set(name, (calls.get(name) ?? 0) + 1);
+        const error = fails.get(name)?.shift();
+        if (error === undefined) return real(...values);
+        koffi.errno(errno[error]);
+        return -1;
+      };
+    };
+    return { func };
+  };
+  const faulty = { ...koffi, load } as unknown as typeof koffi;
+  const loaded = await loadEpoll({ platform: 'linux', arch: process.arch, importKoffi: async () => faulty });
+  if (loaded.reason !== undefined) throw new Error(loaded.reason);
+  const faults: unknown[] = [];
+  const transport = loaded.create(error => faults.push(error), { longestWaitMs: 1 });
+  transport.start();
+  owner.teardown(() => transport.close());
+  const accepted: { connection: Connection; told: Recorder }[] = [];
+  const { address } = await transport.listen(LOOPBACK, { backlog: 128 }, connection => {
+    const told = recorder();
+    connection.handler = told;
+    accepted.push({ connection, told });
+  });
+  const dial = (to: Address = address, options?: DialOptions) => {
+    const told = recorder();
+    return { connection: transport.connect(to, told, options), told };
+  };
+  return { fails, calls, faults, dial, accept: () => eventually('a client', () => accepted.shift()) };
+}
+
+t.test('accepting', async t => {
+  const { fails, calls, faults, dial, accept } = await openFaultyWorld(t);
+  for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const) {
+    fails.set('accept4', [error, error]);
+    const before = calls.get('accept4') ?? 0;
+    const { told } = dial();
+    await told.came('connect');
+    (await accept()).connection.destroy();
+    const asked = (calls.get('accept4') ?? 0) - before;
+    t.ok(
+      asked <= 6,
+      `${error}: the kernel was asked ${asked} times, and the client is served when there is room`,
+    );
+  }
+  for (const error of ['ECONNABORTED', 'EINTR', 'EPERM', 'EPROTO'] as const) {
+    fails.set('accept4', [error]);
+    dial();
+    (await accept()).connection.destroy();
+    t.pass(`${error}: one client's fault, and not the next one's`);
+  }
+  t.strictSame(faults, []);
+});
+
+t.test('dialling: what the kernel refuses is told by name, after the call', async t => {
+  const { fails, dial } = await openFaultyWorld(t);
+  const source = ipAddress('127.0.0.9', 0);
+  const cases = [
+    ['socket', 'EMFILE', 'no-descriptors', undefined],
+    ['socket', 'ENFILE', 'no-descriptors', undefined],
+    ['connect', 'EADDRNOTAVAIL', 'no-ports', undefined],
+    ['connect', 'EHOSTUNREACH', 'unreachable', undefined],
+    ['connect', 'EPERM', 'failed', undefined],
+    ['bind', 'EADDRINUSE', 'no-ports', { source }],
+    ['epoll_ctl', 'ENOSPC', 'failed', undefined],
+  ] as const;
+  for (const [call, error, reason, options] of cases) {
+    fails.set(call, [error]);
+    const { told } = dial(undefined, options);
+    t.strictSame(told.events, [], `${call} ${error}: not within the call`);
+    t.equal(await told.closed(), reason, `${call} ${error}`);
+    t.equal(told.events.length, 1);
+  }
+  // The options of every socket come first, then what makes its address transparent.
+  const permitted = 4;
+  fails.set('setsockopt', [...Array.from({ length: permitted }, () => 'ENOPROTOOPT' as const), 'EPERM']);
+  const { told } = dial(undefined, { source, transparent: true });
+  t.equal(await told.closed(), 'not-permitted', 'a transparent source without the capability');
+});
+
+t.test('a connection that is open', async t => {
+  const { fails, faults, dial, accept } = await openFaultyWorld(t);
+  const { connection, told } = dial();
+  const other = await accept();
+  await told.came('connect');
+
+  fails.set('recv', ['EINTR', 'ENOBUFS']);
+  connection.write(Buffer.from('one'));
+  t.equal(String(await other.told.received(3)), 'one', 'what cannot be read now is read in a moment');
+
+  fails.set('send', ['ENOBUFS', 'ENOMEM']);
+  t.equal(connection.write(Buffer.from('two')), false, 'what cannot be sent now waits');
+  connection.write(Buffer.from('three'));
+  t.equal(String(await other.told.received(11)), 'onetwothree', 'and is sent in a moment, in order');
+  await told.came('drain');
+
+  fails.set('epoll_wait', ['EINTR', 'EINTR']);
+  connection.write(Buffer.from('!'));
+  await other.told.received(12);
+
+  other.connection.write(Buffer.from('last words'));
+  await told.received(10);
+  fails.set('send', ['EPIPE']);
+  connection.write(Buffer.from('x'));
+  t.equal(await told.closed(), 'reset', 'EPIPE');
+  await other.told.came('end');
+
+  const again = dial();
+  const last = await accept();
+  fails.set('recv', ['ETIMEDOUT']);
+  again.connection.write(Buffer.from('x'));
+  t.equal(await last.told.closed(), 'reset', 'a peer that the kernel has given up');
+  t.strictSame(faults, []);
+});
