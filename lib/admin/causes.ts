@@ -11,6 +11,7 @@ const KINDS: Readonly<Record<Cause, CauseKind>> = {
   'idle-timeout': 'client',
   'proxy-header': 'client',
   'foreign-protocol': 'client',
+  'forged-identity': 'client',
   'backend-refused': 'backend',
   'backend-closed': 'backend',
   'backend-reset': 'backend',

@@ -38,7 +38,6 @@ function ofListener({ limits, tls }: ListenerConfig, path: string, note: Note): 
 
 function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.sticky !== undefined, `${path}.sticky`, 'sticky sessions');
-  note(pool.identity === 'xclient', `${path}.identity`, 'XCLIENT');
   note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
   note(pool.source.length > 0, `${path}.source`, 'source addresses');
   note(pool.warm > 0, `${path}.warm`, 'warm connections');

@@ -9,6 +9,13 @@ export const COMMAND_LINE_OCTETS = 512;
 export const REPLY_LINE_OCTETS = 512;
 /** Octets of a whole reply: a greeting or EHLO reply without end must not hold a session for ever. */
 export const REPLY_OCTETS = 16_384;
+/**
+ * Octets of a line that is guarded (commands to backends that are told the client by XCLIENT): RFC 4954 section 4 gives
+ * AUTH and its answers 12,288; other commands have an eighth, which all extensions of MAIL and RCPT fit.
+ */
+export const COMMAND_OCTETS_GUARDED = 16_384;
+/** Commands of a guarded session that may wait for their replies; beyond that the client is not read. */
+export const REPLIES_OWED = 1_024;
 /** Octets kept of a name given in EHLO, HELO or LHLO (RFC 5321 section 4.5.3.1.2: a domain has at most 255). */
 export const HELLO_NAME_OCTETS = 255;
 

@@ -32,6 +32,10 @@ export const CAUSES = {
     text: 'the PROXY header that the listener expects was missing, malformed or late',
   },
   'foreign-protocol': { letter: 'P', text: 'the client spoke HTTP or TLS to an SMTP port' },
+  'forged-identity': {
+    letter: 'x',
+    text: 'the client gave a command that is ours: XCLIENT, XFORWARD, or STARTTLS, to a backend that trusts us',
+  },
   'backend-refused': {
     letter: 'r',
     text: 'the last backend tried refused the connection or was unreachable',

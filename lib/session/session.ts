@@ -11,6 +11,8 @@ import { IDLE_LOOKS, SessionAccount } from './account.ts';
 import { BackendSearch, type SearchOwner } from './backend-search.ts';
 import type { SessionContext } from './context.ts';
 import { EarlyClient } from './early-client.ts';
+import { GuardedBackend } from './guarded-backend.ts';
+import { GuardedRelay } from './guarded-relay.ts';
 import { Handshake, type HandshakeOwner } from './handshake.ts';
 import { identityHeader } from './identity.ts';
 import { LingeringClient } from './lingering-client.ts';
@@ -150,16 +152,28 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   onFound(backend: Connection, greeting: readonly Uint8Array[]): void {
     this.#enter('handshaking');
     this.#committedAtMs = this.#context.wheel.now();
-    this.#backend = backend;
-    this.#handshake = new Handshake(this.#client, backend, this);
+    this.#backend = this.#guarded(backend, greeting);
+    this.#handshake = new Handshake(this.#client, this.#backend, this);
     this.#handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
   }
 
+  /** A backend that believes what we say of clients must not hear it from them. */
+  #guarded(backend: Connection, greeting: readonly Uint8Array[]): Connection {
+    if (this.#context.balancer.pool.identity !== 'xclient') return backend;
+    const guarded = new GuardedBackend(backend, () => this.terminate('forged-identity'));
+    guarded.greeted(greeting);
+    return guarded;
+  }
+
   onHandshakeDone(): void {
+    if (this.#ending !== null) return; // by what the guard found in the bytes just passed
     const backend = this.#backend as Connection;
     this.#enter('relaying');
     this.#leaveHandshake();
-    this.#relay = this.#context.transport.relay(this.#client, backend, this);
+    this.#relay =
+      backend instanceof GuardedBackend
+        ? new GuardedRelay(this.#client, backend, this)
+        : this.#context.transport.relay(this.#client, backend, this);
     this.#armIdleness();
   }
 

@@ -26,7 +26,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
     [{ pool: 'warm: 2,' }, 'pools[0].warm'],
     [{ pool: 'check: { type: tcp, instances: 3 },' }, 'pools[0].check.instances'],
     [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
-    [{ pool: 'identity: xclient,' }, 'pools[0].identity'],
     [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
     [
       { backend: 'maxConnections: { count: 5, scope: cluster }' },
@@ -68,4 +67,20 @@ t.test('who may become an open relay is warned', async t => {
   );
   for (const local of ['127.0.0.1:25', '[::1]:25', 'unix:/run/mx'])
     t.same(texts(yaml(`listen: "${local}"`)), []);
+});
+
+t.test('who cannot have STARTTLS because of XCLIENT is told', async t => {
+  const text = (identity: string, tls: string) =>
+    `listeners: [{ name: in, listen: "127.0.0.1:25", pool: mx, tls: ${tls} }]\n` +
+    `pools: [{ name: mx, identity: ${identity}, backends: [{ address: "a.test:25" }] }]\n`;
+  const found = (identity: string, tls: string) => {
+    const loaded = loadConfigText(text(identity, tls), 'f', {});
+    return loaded.ok ? warnings(loaded.config) : undefined;
+  };
+  const passthrough = '{ mode: passthrough }';
+  t.match(found('xclient', passthrough), [
+    { path: 'pools[0].identity', text: /STARTTLS is neither offered .* in nor/ },
+  ]);
+  t.same(found('xclient', '{ mode: starttls, certificates: [{ cert: a, key: b }] }'), []);
+  t.same(found('proxy-v2', passthrough), []);
 });
