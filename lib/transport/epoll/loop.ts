@@ -148,11 +148,10 @@ export class Loop {
   }
 
   #mustReturn(): boolean {
-    if (this.#wake.woken || this.#longestWaitMs < TICK_MS) return true;
     const nowMs = this.#clock();
-    if (nowMs < this.#dueMs) return false;
-    this.#dueMs = nowMs + TICK_MS;
-    return true;
+    const isDue = nowMs >= this.#dueMs;
+    if (isDue) this.#dueMs = nowMs + TICK_MS;
+    return isDue || this.#wake.woken || this.#longestWaitMs < TICK_MS;
   }
 
   /** One batch of events, and one round of what was waiting: nobody gets a second helping before all had one. */

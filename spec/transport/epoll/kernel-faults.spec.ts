@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import t from 'tap';
 import { type Address, ipAddress } from '../../../lib/core/address.ts';
+import { TICK_MS } from '../../../lib/core/timer-wheel.ts';
 import type { Connection, DialOptions } from '../../../lib/transport/contract.ts';
 import { loadEpoll } from '../../../lib/transport/epoll/load.ts';
 import { eventually } from '../../support/eventually.ts';
@@ -132,4 +133,13 @@ t.test('a connection that is open', async t => {
   again.connection.write(Buffer.from('x'));
   t.equal(await last.told.closed(), 'reset', 'a peer that the kernel has given up');
   t.strictSame(faults, []);
+});
+
+t.test('with nothing to do it waits, and does not ask again and again', async t => {
+  const { calls } = await openFaultyWorld(t);
+  const waits = () => calls.get('epoll_wait') ?? 0;
+  const idleMs = 4 * TICK_MS;
+  const before = waits();
+  await new Promise(resolve => setTimeout(resolve, idleMs));
+  t.ok(waits() - before <= idleMs * 1.5, `${waits() - before} waits of a millisecond in ${idleMs} ms`);
 });
