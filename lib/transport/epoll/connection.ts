@@ -38,6 +38,8 @@ const READ_ON_EVENTS = EPOLL.PRI | EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR;
 
 /** Octets read at a time; after so many a session waits for its next turn. */
 const READ_OCTETS = 65_536;
+/** The same for reads that gave less: a sender of urgent data has us read on (`READ_ON`) for as long as he likes. */
+export const READS = 16;
 
 /** Whoever moves a connection's bytes instead of its handler. */
 export interface Mover {
@@ -166,13 +168,17 @@ export class EpollConnection implements Connection, DescriptorOwner, Ready {
   /** Reads for the handler, until nothing is left, or it has had its share of this turn. */
   #read(): void {
     const { libc } = this.loop;
-    while ((this.state & (IS.READABLE | IS.PAUSED | IS.READ_ENDED | IS.CONNECTING)) === IS.READABLE) {
+    for (
+      let reads = 1;
+      (this.state & (IS.READABLE | IS.PAUSED | IS.READ_ENDED | IS.CONNECTING)) === IS.READABLE;
+      reads++
+    ) {
       const count = libc.receive(this.descriptor, READ_OCTETS);
       if (count > 0) {
         if (count < READ_OCTETS && !this.is(IS.READ_ON)) this.state &= ~IS.READABLE;
         this.#tellBytes(libc.inbox.subarray(0, count));
         if (this.is(IS.CLOSED) || this.mover !== null) return;
-        if (count === READ_OCTETS) return this.loop.enqueue(this);
+        if (count === READ_OCTETS || reads === READS) return this.loop.enqueue(this);
       } else if (!this.readStops(count)) {
         return;
       } else if (this.is(IS.READ_ENDED)) {

@@ -1,7 +1,7 @@
 import type { Relay, RelayEnd, RelayHandler } from '../contract.ts';
 import { ARENA } from '../linux/layout.ts';
 import { SILENT } from '../silent.ts';
-import { type EpollConnection, IS, type Mover } from './connection.ts';
+import { type EpollConnection, IS, type Mover, READS } from './connection.ts';
 import type { Loop } from './loop.ts';
 
 /**
@@ -52,17 +52,19 @@ export class EpollRelay implements Relay, Mover {
     this.#second.release();
   }
 
-  /** One helping: at most one full read from `from`. */
+  /** One helping: at most one full read from `from`, or a few that are not. */
   advance(from: EpollConnection): void {
     const to = this.#otherOf(from);
     const { libc } = this.#loop;
     const most = from === this.#first ? this.#octetsFirst : this.#octetsSecond;
     // A side that is broken has its own turn coming; until then nothing can be passed to it.
+    let reads = 0;
     while (
       (from.state & (IS.READABLE | IS.READ_ENDED)) === IS.READABLE &&
       to.held === null &&
       !to.is(IS.CONNECTING | IS.BROKEN)
     ) {
+      if (++reads > READS) return this.#loop.enqueue(from);
       const count = libc.receive(from.descriptor, most);
       if (count > 0) {
         this.#count(from, count);

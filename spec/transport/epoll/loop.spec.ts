@@ -7,7 +7,9 @@ import { type Address, ipAddress } from '../../../lib/core/address.ts';
 import { TICK_MS } from '../../../lib/core/timer-wheel.ts';
 import { closeAbandoned, openDescriptorRecord } from '../../../lib/transport/linux/descriptor.ts';
 import { eventually, within } from '../../support/eventually.ts';
+import { needs } from '../../support/needs.ts';
 import type { Owner } from '../../support/owner.ts';
+import { run } from '../../support/processes.ts';
 import type { FromRelayThread, RelayThreadStart } from './relay-thread.ts';
 
 /** Enough that finding the thread awake by chance would take seconds. */
@@ -161,4 +163,30 @@ t.test('a session goes on while a thousand clients arrive', async t => {
   t.equal((await thread.ask()).relays, 1_001, 'and all are served');
   for (const client of clients) client.destroy();
   await eventually('the end of all but one', async () => (await thread.ask()).relays === 1);
+});
+
+/** Sends three lines with urgent data between them, reads their echo, and prints how long it was. */
+const URGENT = `
+import socket, sys
+peer = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+peer.settimeout(8)
+for line in range(3):
+    peer.sendall(b'x' * 1000)
+    peer.send(b'!', socket.MSG_OOB)
+    peer.sendall(b'y' * 1000)
+peer.shutdown(socket.SHUT_WR)
+length = 0
+while True:
+    piece = peer.recv(65536)
+    if not piece: break
+    length += len(piece)
+print(length)
+`;
+
+t.test('urgent data does not hide what lies behind it', needs('python3'), async t => {
+  const thread = await startRelayThread(t, await startEcho(t));
+  const exit = await run(t, 'python3', ['-c', URGENT, `${thread.port}`]);
+  t.equal(exit.exitCode, 0, exit.stderr);
+  // An urgent octet is not part of the stream; one that a later one supersedes becomes part of it (tcp(7)).
+  t.ok(Number(exit.stdout) >= 6_000, `${exit.stdout.trim()} octets came back`);
 });
