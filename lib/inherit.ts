@@ -1,5 +1,5 @@
 import { closeSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
-import type { OperatorWord } from './admin/operator-state.ts';
+import type { SaidOfBackend } from './admin/operator-state.ts';
 import { formatAddress, ipAddress, ipFromBytes, parseAddress } from './core/address.ts';
 import type { InheritedSocket, TakeInherited } from './shard/sockets.ts';
 
@@ -12,8 +12,8 @@ export interface HandedDown {
     readonly fd: number;
     readonly foreign: boolean;
   }[];
-  /** What the operator had said. */
-  readonly operator: readonly (OperatorWord & { readonly pool: string; readonly backend: string })[];
+  /** What operators had said, to that instance and to the cluster. */
+  readonly operator: readonly SaidOfBackend[];
 }
 
 export const HANDED_DOWN = 'SMTPLB_HANDED_DOWN';

@@ -27,8 +27,8 @@ if (process.env[HANDED_DOWN] === undefined) {
     operator: Array.from({ length: Number(words) }, (_, at) => ({
       pool: 'a-pool-with-a-name-of-some-length',
       backend: `backend-${at}`,
-      admin: 'drain',
-      weight: null,
+      admin: { instance: { value: 'drain', version: 0 }, cluster: null },
+      weight: { instance: null, cluster: null },
     })),
     timeoutMs: 1_500,
   });

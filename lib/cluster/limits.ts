@@ -1,5 +1,7 @@
 /** The fixed times and bounds of the cluster, with the relations that must hold between them. */
 
+import { MAX_BACKENDS } from '../core/limits.ts';
+
 /** Milliseconds between two exchanges of counts; what changed meanwhile goes in one write. */
 export const EXCHANGE_MS = 100;
 /** Milliseconds for which Redis gives the same sum again, so that a large cluster is not added up for each asker. */
@@ -37,6 +39,22 @@ export const MAX_INSTANCES = 1_000;
 export const REPORT_OCTETS = 131_072;
 /** Sessions one instance may claim at one backend; more is nonsense. */
 export const MAX_SESSIONS = 10_000_000;
+
+/** Words of operators that the cluster remembers: two for each backend there can be. */
+export const MAX_WORDS = 2 * MAX_BACKENDS;
+/** Octets of the name of a word: kind, pool and backend, percent-encoded. */
+export const WORD_NAME_OCTETS = 512;
+
+/** Milliseconds between two signs of life of an instance among the cluster's members. */
+export const MEMBER_BEAT_MS = 1_000;
+/** Milliseconds after which an instance looks who else is there, if nobody asks before. */
+export const MEMBERS_LOOK_MS = 10_000;
+/** Milliseconds for which what was seen of the members answers whoever asks. */
+export const MEMBERS_AGE_MS = 1_000;
+/** Octets of what an instance says of itself. */
+export const MEMBER_OCTETS = 8_192;
+/** Pools whose configuration is told one by one; those of larger configurations are compared as a whole. */
+export const MEMBER_POOLS = 64;
 
 function holds(relation: boolean, text: string): void {
   if (!relation) throw new Error(`cluster limits: ${text}`);
