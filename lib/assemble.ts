@@ -1,9 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { hasClientLimits } from './admission/client-limits.ts';
-import type { Config, ListenerConfig, PoolConfig } from './config/config.ts';
+import type { CheckConfig, Config, ListenerConfig, PoolConfig, PoolTlsConfig } from './config/config.ts';
 import { type Address, type IpAddress, ipAddress } from './core/address.ts';
-import { type CheckedBackend, checkAddress } from './health/options.ts';
+import { type CheckedBackend, checkAddress, type StarttlsOptions } from './health/options.ts';
 import type { AdminState, Health, PoolSnapshot } from './pool/snapshot.ts';
 import { hostOf, type PoolTlsTexts } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
@@ -55,23 +55,36 @@ export async function resolveBackends(config: Config): Promise<BackendPlaces> {
 
 /** What is to be checked, and how. */
 export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
-  return config.pools.flatMap(({ name: pool, check, backends, identity }) =>
+  return config.pools.flatMap(({ name: pool, check, backends, identity, tls }) =>
     backends.map(({ name: backend, address }) => {
+      const wanted = checkTls(check, tls);
       // A certificate is made out to a name: the one the check goes to, or else the backend's own.
       const named = [check.address, address.family === 'name' ? address.host : undefined].find(
         host => host !== undefined && isIP(host) === 0,
       );
-      const { serverName = named } = check.starttls ?? {};
+      const { serverName = named } = wanted ?? {};
       return {
         pool,
         backend,
         address: placeOf(places, pool, backend).checkAddress,
-        check: { ...check, starttls: check.starttls && { ...check.starttls, serverName } },
+        check: { ...check, starttls: wanted && { ...wanted, serverName } },
         identity:
           check.proxyHeader && (identity === 'proxy-v1' || identity === 'proxy-v2') ? identity : 'none',
       };
     }),
   );
+}
+
+/**
+ * TLS as sessions speak it with the pool's backends, unless the check has settings of its own, or goes to another port.
+ * Where TLS `may` be, a backend without is well.
+ */
+function checkTls(check: CheckConfig, tls: PoolTlsConfig): StarttlsOptions | undefined {
+  if (check.starttls !== undefined || check.type !== 'smtp' || check.port !== undefined)
+    return check.starttls;
+  if (tls.mode === 'none' || tls.mode === 'may') return undefined;
+  const { verify, serverName, ca, fingerprints, certificate } = tls;
+  return { implicit: tls.mode === 'implicit', verify, serverName, ca, fingerprints, certificate };
 }
 
 /** What the shards are to do: the operator's file, and what checks and the operator have said since. */

@@ -35,10 +35,12 @@ export async function converse(
 ): Promise<Verdict> {
   const scene: Scene = Object.assign(dialogue, { backend, trusted, signal, certificateDaysLeft: null });
   const { starttls, mail } = backend.check;
+  const implicit = starttls?.implicit === true;
   const found =
+    (implicit ? await handshake(scene, 'sent plaintext where TLS was to begin') : null) ??
     (await greeting(scene)) ??
     (await hello(scene)) ??
-    (starttls === undefined ? null : await upgrade(scene)) ??
+    (starttls === undefined || implicit ? null : await upgrade(scene)) ??
     (mail === undefined ? null : await transaction(scene)) ??
     verdict('ok', success(scene));
   return { ...found, certificateDaysLeft: scene.certificateDaysLeft };
@@ -83,7 +85,11 @@ async function hello(scene: Scene): Promise<Verdict | null> {
       return verdict('proxy-not-understood', misunderstood(identity, shown(heard)));
     return verdict('bad-ehlo', `answered EHLO ${printable(check.helo)} with "${shown(heard)}"`);
   }
-  if (check.starttls !== undefined && (heard.capabilities & STARTTLS) === 0)
+  if (
+    check.starttls !== undefined &&
+    check.starttls.implicit !== true &&
+    (heard.capabilities & STARTTLS) === 0
+  )
     return verdict('no-starttls', 'does not offer STARTTLS');
   return null;
 }
@@ -103,29 +109,36 @@ async function outOfStep({ talk, signal }: Scene): Promise<boolean> {
 }
 
 async function upgrade(scene: Scene): Promise<Verdict | null> {
-  const { talk, signal, backend, trusted } = scene;
-  const options = backend.check.starttls;
-  if (options === undefined) return null;
+  const { talk, signal, backend } = scene;
   talk.say('STARTTLS');
   const heard = await talk.hear(signal);
   if (heard.kind !== 'reply') return unheard(heard, 'the reply to STARTTLS');
   if (heard.code !== 220) return verdict('no-starttls', `answered STARTTLS with "${shown(heard)}"`);
-  const raw = talk.release();
   // RFC 3207 section 4.2, CVE-2021-38371: what came in plaintext must not count as if it came in TLS.
-  if (raw === null) return verdict('tls-failed', 'sent plaintext behind its 220 to STARTTLS');
-  const secured = await secure(raw, { ...options, trusted, address: backend.address }, signal);
-  scene.talk = createConversation(secured.socket);
-  scene.greeted = secured.result === 'secure' || secured.result === 'invalid';
-  scene.certificateDaysLeft = secured.certificateDaysLeft;
-  // Half a handshake: there is no way to say QUIT.
-  if (!scene.greeted) secured.socket.destroy();
-  if (secured.result === 'late') return verdict('timeout', 'the TLS handshake was not over in time');
-  if (secured.result !== 'secure') return verdict('tls-failed', secured.detail);
-
+  const failed = await handshake(scene, 'sent plaintext behind its 220 to STARTTLS');
+  if (failed !== null) return failed;
   scene.talk.say(`EHLO ${backend.check.helo}`);
   const again = await scene.talk.hear(signal);
   if (again.kind !== 'reply') return unheard(again, 'the reply to EHLO over TLS', '', 'bad-ehlo');
   return again.code === 250 ? null : verdict('bad-ehlo', `answered EHLO over TLS with "${shown(again)}"`);
+}
+
+/** TLS on the connection; `plaintext` is what to say of bytes that came before. */
+async function handshake(scene: Scene, plaintext: string): Promise<Verdict | null> {
+  const { talk, signal, backend, trusted } = scene;
+  const options = backend.check.starttls;
+  if (options === undefined) return null;
+  const raw = talk.release();
+  if (raw === null) return verdict('tls-failed', plaintext);
+  const secured = await secure(raw, { ...options, trusted, address: backend.address }, signal);
+  scene.talk = createConversation(secured.socket);
+  const isWhole = secured.result === 'secure' || secured.result === 'invalid';
+  // Before its greeting it is told nothing, and within half a handshake there is no way to say QUIT.
+  scene.greeted &&= isWhole;
+  scene.certificateDaysLeft = secured.certificateDaysLeft;
+  if (!isWhole) secured.socket.destroy();
+  if (secured.result === 'late') return verdict('timeout', 'the TLS handshake was not over in time');
+  return secured.result === 'secure' ? null : verdict('tls-failed', secured.detail);
 }
 
 async function transaction({ talk, signal, backend }: Scene): Promise<Verdict | null> {

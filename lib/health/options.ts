@@ -12,7 +12,7 @@ export interface CheckOptions {
   readonly fall: number;
   /** The name a check gives in EHLO. */
   readonly helo: string;
-  /** Undefined: TLS is not tried. Only for `smtp`. */
+  /** Undefined: TLS is not tried. Only for `smtp`. Where sessions speak TLS with the pool's backends, so do checks. */
   readonly starttls: StarttlsOptions | undefined;
   /** Undefined: no transaction is tried. Only for `smtp`. */
   readonly mail: MailOptions | undefined;
@@ -25,6 +25,12 @@ export interface StarttlsOptions {
   readonly serverName: string | undefined;
   /** Path of a PEM file with the authorities to trust, read at each check; undefined: those of Node. */
   readonly ca: string | undefined;
+  /** TLS from the first byte, in place of STARTTLS. */
+  readonly implicit?: boolean;
+  /** SHA-256 of certificates or public keys in lower-case hexadecimal; where there are any, nothing else counts. */
+  readonly fingerprints?: readonly string[];
+  /** Paths of PEM files: what is shown to a backend that asks; read at each check. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
 }
 
 /** Envelope addresses of a transaction that is begun and reset; nothing is sent. */

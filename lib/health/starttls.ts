@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { isIP, type Socket } from 'node:net';
 import {
@@ -18,18 +18,25 @@ export type Trust =
   | { readonly ok: true; readonly context: SecureContext | undefined }
   | { readonly ok: false; readonly detail: string };
 
-/** Reads the file of authorities anew, so that a replaced one counts from the next check on. */
+/** Reads the files of authorities and of our own certificate anew, so that replaced ones count from the next check on. */
 export async function readTrust(options: StarttlsOptions | undefined): Promise<Trust> {
-  const path = options?.ca;
-  if (path === undefined) return { ok: true, context: undefined };
+  const { ca: path, certificate } = options ?? {};
+  if (path === undefined && certificate === undefined) return { ok: true, context: undefined };
+  let reading = path ?? '';
+  const read = (file: string): Promise<string> => {
+    reading = file;
+    return readFile(file, 'utf8');
+  };
   try {
-    const ca = await readFile(path, 'utf8');
-    new X509Certificate(ca);
-    return { ok: true, context: createSecureContext({ ca }) };
+    const ca = path === undefined ? undefined : await read(path);
+    if (ca !== undefined) new X509Certificate(ca);
+    const own = certificate && { cert: await read(certificate.cert), key: await read(certificate.key) };
+    return { ok: true, context: createSecureContext({ ...(ca !== undefined && { ca }), ...own }) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why = code?.startsWith('ERR_') === false ? `cannot be read (${code})` : 'holds no certificate';
-    return { ok: false, detail: `check.starttls.ca: ${printable(path)} ${why}` };
+    const key = reading === path ? 'check.starttls.ca' : 'tls.certificate';
+    return { ok: false, detail: `${key}: ${printable(reading, 256)} ${why}` };
   }
 }
 
@@ -47,7 +54,7 @@ export interface SecureOptions extends StarttlsOptions {
   readonly address: Address;
 }
 
-/** Speaks TLS on a connection whose STARTTLS was answered with 220, until `signal`. Never rejects. */
+/** Speaks TLS on a connection that is new, or whose STARTTLS was answered with 220, until `signal`. Never rejects. */
 export function secure(raw: Socket, options: SecureOptions, signal: AbortSignal): Promise<Secured> {
   const name = options.serverName ?? (options.address.family === 'unix' ? 'localhost' : options.address.host);
   const settings: ConnectionOptions = {
@@ -70,7 +77,11 @@ export function secure(raw: Socket, options: SecureOptions, signal: AbortSignal)
   const onClose = (): void => broken('the backend closed within the TLS handshake');
   socket.once('secureConnect', () => {
     const days = daysLeft(socket);
-    if (!options.verify || socket.authorized) settle('secure', '', days);
+    const { fingerprints = [] } = options;
+    if (fingerprints.length > 0) {
+      if (fingerprintsOf(socket).some(found => fingerprints.includes(found))) settle('secure', '', days);
+      else settle('invalid', 'the certificate is none of tls.fingerprints', days);
+    } else if (!options.verify || socket.authorized) settle('secure', '', days);
     else settle('invalid', invalidity(socket, name), days);
   });
   socket.on('error', error => broken(`the TLS handshake failed (${codeOf(error)})`));
@@ -102,6 +113,14 @@ function invalidity(socket: TLSSocket, name: string): string {
       ? `it is not for the name ${printable(name)}; set check.starttls.serverName to the name it is for`
       : (INVALIDITIES.get(code) ?? printable(code));
   return `the certificate is not valid: ${known}`;
+}
+
+/** Of the certificate, and of its public key. */
+function fingerprintsOf(socket: TLSSocket): string[] {
+  const { raw } = socket.getPeerCertificate();
+  if (raw === undefined) return [];
+  const key = new X509Certificate(raw).publicKey.export({ type: 'spki', format: 'der' });
+  return [raw, key].map(bytes => createHash('sha256').update(bytes).digest('hex'));
 }
 
 /** Judged by the wall clock, as certificates are. */

@@ -1,51 +1,18 @@
 /** TLS that smtplb speaks with backends: the client sees nothing of it but a greeting. */
-import { once } from 'node:events';
 import { rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import type { SMTPServerOptions } from 'smtp-server';
 import t from 'tap';
-import { formatAddress, type IpAddress } from '../../lib/core/address.ts';
+import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority, type TestCertificate } from '../support/certificates.ts';
 import { eventuallyEqual } from '../support/eventually.ts';
-import { loopback } from '../support/free-port.ts';
 import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { pair, startMailServer } from '../support/mail-server.ts';
 import { needs, needsRoot } from '../support/needs.ts';
-import type { Owner } from '../support/owner.ts';
 import { startPostfix } from '../support/postfix.ts';
 import { type BackendConnection, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-
-interface MailServer {
-  readonly address: IpAddress;
-  readonly messages: { readonly secure: boolean; readonly cipher: string; readonly client: string }[];
-}
-
-/** smtp-server with a certificate, over STARTTLS or with TLS from the first byte. */
-async function startMailServer(owner: Owner, options: SMTPServerOptions): Promise<MailServer> {
-  const messages: MailServer['messages'] = [];
-  const server = new SMTPServer({
-    authOptional: true,
-    disableReverseLookup: true,
-    ...options,
-    onData(stream, session, callback) {
-      stream.resume();
-      stream.on('end', () => {
-        const { standardName = '' } = (session.tlsOptions || {}) as { standardName?: string };
-        messages.push({ secure: session.secure, cipher: standardName, client: session.clientHostname });
-        callback();
-      });
-    },
-  });
-  server.on('error', () => {});
-  server.listen(0, '127.0.0.1');
-  await once(server.server, 'listening');
-  owner.teardown(() => new Promise<void>(resolve => server.close(() => resolve())));
-  return { address: loopback((server.server.address() as AddressInfo).port), messages };
-}
-
-const pair = ({ cert, key }: TestCertificate) => ({ cert, key });
 
 for (const transport of TRANSPORTS) {
   for (const mode of ['starttls', 'implicit', 'may'] as const) {
