@@ -9,6 +9,7 @@ import { hostOf, type PoolTlsTexts } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
+import type { TlsSnapshot } from './tls/server-contexts.ts';
 
 /** Where a backend is, its names resolved. */
 export interface BackendPlace {
@@ -27,6 +28,9 @@ export interface BackendState {
   /** The operator's weight, or null for the configuration's. */
   readonly weight: number | null;
 }
+
+/** How a listener ends TLS; null where it passes it through. */
+export type TlsOf = (listener: ListenerConfig) => TlsSnapshot | null;
 
 export type StateOf = (pool: string, backend: string) => BackendState;
 
@@ -94,16 +98,17 @@ export function assemble(
   tls: PoolTlsTexts,
   rows: Rows,
   stateOf: StateOf,
+  tlsOf: TlsOf,
 ): ShardSnapshot {
   return {
     hostName: config.hostName,
     records: config.log.access,
-    listeners: config.listeners.map(listener => listenerSnapshot(listener, rows)),
+    listeners: config.listeners.map(listener => listenerSnapshot(listener, rows, tlsOf)),
     pools: config.pools.map(pool => poolSnapshot(pool, places, tls, rows, stateOf)),
   };
 }
 
-function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapshot {
+function listenerSnapshot(listener: ListenerConfig, rows: Rows, tlsOf: TlsOf): ListenerSnapshot {
   const { clients, limits } = listener;
   const perClient = {
     connections: limits.perClient.connections ?? Number.POSITIVE_INFINITY,
@@ -123,6 +128,7 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows): ListenerSnapsho
       connections: limits.connections ?? Number.POSITIVE_INFINITY,
       perClient: { ...perClient, table: rows.clientTable(listener.name, hasClientLimits(perClient)) },
     },
+    tls: tlsOf(listener),
     timeouts: listener.timeouts,
   };
 }

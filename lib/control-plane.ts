@@ -4,6 +4,7 @@ import type { Config } from './config/config.ts';
 import { formatAddress } from './core/address.ts';
 import type { Board } from './core/board.ts';
 import type { MonotonicMs } from './core/clock.ts';
+import type { EdgeTls } from './edge-tls.ts';
 import type { Monitor } from './health/monitor.ts';
 import { recordSuccess, standing } from './pool/passive-health.ts';
 import { recordReturn } from './pool/slow-start.ts';
@@ -18,6 +19,7 @@ export interface ControlPlaneOptions {
   readonly rows: Rows;
   readonly operator: OperatorState;
   readonly monitor: Monitor;
+  readonly edgeTls: EdgeTls;
   readonly now: MonotonicMs;
   /**
    * A configuration and its snapshot, before the shards go by it, and again when they do; where it cannot be put into
@@ -36,6 +38,8 @@ export interface ControlPlane {
   readonly generation: number;
   /** Puts a configuration into use; rejects with a sentence, and with nothing changed, where that cannot be done. */
   use(config: Config): Promise<void>;
+  /** Certificates or ticket keys have changed: tells the shards; rejects as `use` does. */
+  refresh(): Promise<void>;
   /** Health, admin states or weights have changed: tells the shards, and resolves when they go by it. */
   publish(): Promise<void>;
   /**
@@ -47,7 +51,7 @@ export interface ControlPlane {
 
 /** Starts the data plane with its first configuration; rejects as `use` does. */
 export async function startControlPlane(first: Config, options: ControlPlaneOptions): Promise<ControlPlane> {
-  const { board, monitor, now, operator, rows } = options;
+  const { board, edgeTls, monitor, now, operator, rows } = options;
   const stateOf: StateOf = (pool, backend) => ({
     health: monitor.of(pool, backend).health,
     ...operator.of(pool, backend),
@@ -56,20 +60,22 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   let config = first;
   let places: BackendPlaces = await resolveBackends(first);
   let tls: PoolTlsTexts = await readPoolTls(first);
+  await edgeTls.prepare(first);
   rows.beginGeneration();
-  let snapshot = assemble(config, places, tls, rows, stateOf);
+  let snapshot = assemble(config, places, tls, rows, stateOf, edgeTls.of);
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
   options.onUse(config, snapshot);
   const data = await options.start(snapshot);
   monitor.update(checkedBackends(config, places));
+  edgeTls.adopt(config);
 
   const publish = (): Promise<void> => {
     const before = new Map(
       snapshot.pools.flatMap(pool => pool.backends).map(backend => [backend.row, backend]),
     );
-    snapshot = assemble(config, places, tls, rows, stateOf);
+    snapshot = assemble(config, places, tls, rows, stateOf, edgeTls.of);
     for (const { name, backends } of snapshot.pools) {
       for (const backend of backends) {
         const was = before.get(backend.row);
@@ -86,10 +92,11 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   const use = async (next: Config): Promise<void> => {
     const nextPlaces = await resolveBackends(next);
     const nextTls = await readPoolTls(next);
+    await edgeTls.prepare(next);
     rows.beginGeneration();
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
-    assemble(config, places, tls, rows, stateOf);
-    const nextSnapshot = assemble(next, nextPlaces, nextTls, rows, stateOf);
+    assemble(config, places, tls, rows, stateOf, edgeTls.of);
+    const nextSnapshot = assemble(next, nextPlaces, nextTls, rows, stateOf, edgeTls.of);
     options.onUse(next, nextSnapshot);
     try {
       await data.update(nextSnapshot);
@@ -100,6 +107,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     options.onUse(next, nextSnapshot);
     // What sessions met at a backend's old address says nothing of the new one.
     for (const row of movedRows(snapshot, nextSnapshot)) recordSuccess(board, row);
+    edgeTls.adopt(next);
     config = next;
     places = nextPlaces;
     tls = nextTls;
@@ -108,6 +116,12 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     monitor.update(checkedBackends(config, places));
     // What checks and the operator said while the sockets changed is not in that snapshot.
     await publish();
+  };
+
+  /** Certificates or ticket keys are others now; everything else is as it was. */
+  const refresh = async (): Promise<void> => {
+    snapshot = assemble(config, places, tls, rows, stateOf, edgeTls.of);
+    await data.update(snapshot);
   };
 
   return {
@@ -125,6 +139,11 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
       const used = turn.then(() => use(next));
       turn = used.catch(() => {});
       return used;
+    },
+    refresh() {
+      const refreshed = turn.then(refresh);
+      turn = refreshed.catch(() => {});
+      return refreshed;
     },
     publish,
     greeted(pool, backend) {

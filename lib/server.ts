@@ -12,6 +12,7 @@ import { monotonicMs } from './core/clock.ts';
 import { createLog, type LineWriter, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
+import { createEdgeTls } from './edge-tls.ts';
 import { createMonitor } from './health/monitor.ts';
 import { type Inheritance, readInheritance } from './inherit.ts';
 import { createLifecycle } from './lifecycle.ts';
@@ -84,9 +85,11 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       if (result.outcome === 'ok' && type === 'smtp') plane.greeted(pool, backend);
     },
   });
+  const edgeTls = createEdgeTls(logger);
   const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
   /** What runs beside the data plane, and ends after it. */
   const stopOthers = async (): Promise<void> => {
+    edgeTls.stop();
     await Promise.all([monitor.stop(), cluster?.stop()]);
   };
   const starting = startControlPlane(config, {
@@ -94,6 +97,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     rows,
     operator,
     monitor,
+    edgeTls,
     now: monotonicMs,
     onUse: (used, snapshot) => cluster?.use(used, snapshot),
     start: first =>
@@ -106,7 +110,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         instance: config.instance,
         takeInherited: inheritance.takeInherited,
         duplicate: null,
-        needsNet: (_listener, pool) => pool.tls !== null,
+        // No other transport speaks TLS.
+        needsNet: (listener, pool) => listener.tls !== null || pool.tls !== null,
         reports: {
           onLines: log.write,
           onBackendEvent(event) {
@@ -127,6 +132,9 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   });
   for (const note of notes) logger.warn(note);
   cluster?.start(() => plane.snapshot);
+  edgeTls.start(() => {
+    plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use'));
+  });
 
   let admin: Admin | null = null;
   notifier.watch();
@@ -173,6 +181,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     nowMs: monotonicMs,
     checks: monitor,
     cluster,
+    certificates: edgeTls.certificates,
   });
   admin = await orStopped(plane.data, stopOthers, inheritance.fromPredecessor, () =>
     startAdmin({

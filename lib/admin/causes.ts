@@ -12,6 +12,8 @@ const KINDS: Readonly<Record<Cause, CauseKind>> = {
   'proxy-header': 'client',
   'foreign-protocol': 'client',
   'forged-identity': 'client',
+  'tls-failed': 'client',
+  'tls-injection': 'client',
   'backend-refused': 'backend',
   'backend-closed': 'backend',
   'backend-reset': 'backend',

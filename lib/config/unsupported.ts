@@ -32,7 +32,6 @@ type Note = (on: boolean, path: string, feature: string) => void;
 function ofListener({ limits, tls }: ListenerConfig, path: string, note: Note): void {
   const { scope } = limits.perClient;
   note(scope === 'cluster', `${path}.limits.perClient.scope`, 'limits over the cluster');
-  note(tls.mode !== 'passthrough', `${path}.tls.mode`, 'TLS termination');
   note(tls.routeBy !== undefined, `${path}.tls.routeBy`, 'routing by server name');
 }
 

@@ -5,6 +5,8 @@
 
 /** Octets of a command line with its CRLF (RFC 5321 section 4.5.3.1.4). */
 export const COMMAND_LINE_OCTETS = 512;
+/** Octets of a command line that is read whole: parameters of extensions, and of AUTH, go beyond the 512 above. */
+export const COMMAND_LINES_OCTETS = 4_096;
 /** Octets of a reply line with its CRLF (RFC 5321 section 4.5.3.1.5). */
 export const REPLY_LINE_OCTETS = 512;
 /** Octets of a whole reply: a greeting or EHLO reply without end must not hold a session for ever. */

@@ -9,6 +9,7 @@ import {
 import { FAULT_CODES, type FaultCode } from './fault.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './limits.ts';
 import { CAUSE_NAMES, type Cause, PHASE_NAMES, type Phase } from './termination.ts';
+import { TLS_FAULTS, TLS_VERSIONS, type TlsFaultCode, type TlsVersionName } from './tls-fault.ts';
 
 /** `normal/relaying` and so on: one counter for each way to end. */
 export type TerminationColumn = `${Cause}/${Phase}`;
@@ -25,7 +26,10 @@ export type ListenerColumn =
   | 'bytesFromClients'
   | 'bytesFromBackends'
   | 'starttlsOffered'
-  | 'starttlsUsed';
+  | 'starttlsUsed'
+  | `tls/${TlsVersionName}`
+  | 'tlsResumed'
+  | `tlsFault/${TlsFaultCode}`;
 
 /** What became of TLS, or of XCLIENT, with a backend; the second word is a metric label. */
 export type PreparationColumn = (typeof PREPARATION_COLUMNS)[number];
@@ -38,6 +42,9 @@ const LISTENER_COLUMNS: readonly ListenerColumn[] = [
   'bytesFromBackends',
   'starttlsOffered',
   'starttlsUsed',
+  ...TLS_VERSIONS.map(version => `tls/${version}` as const),
+  'tlsResumed',
+  ...TLS_FAULTS.map(code => `tlsFault/${code}` as const),
   ...TERMINATION_COLUMNS,
 ];
 export const PREPARATION_COLUMNS = [

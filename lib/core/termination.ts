@@ -5,7 +5,10 @@
 
 /** Where a session is. `closing` and `closed` are ends, so no session ends "in" them. */
 export const PHASES = {
-  accepting: { letter: 'A', text: 'accepted; its PROXY header is awaited, or it is being admitted' },
+  accepting: {
+    letter: 'A',
+    text: 'accepted; its PROXY header or TLS handshake is awaited, or it is being admitted',
+  },
   selecting: { letter: 'Q', text: 'waiting in the queue for a backend with room' },
   connecting: {
     letter: 'C',
@@ -36,6 +39,11 @@ export const CAUSES = {
     letter: 'x',
     text: 'the client gave a command that is ours: XCLIENT, XFORWARD, or STARTTLS, to a backend that trusts us',
   },
+  'tls-failed': { letter: 'S', text: 'the TLS handshake with the client failed, or was not done in time' },
+  'tls-injection': {
+    letter: 'J',
+    text: 'the client sent plaintext behind STARTTLS, which must not be taken for what follows TLS',
+  },
   'backend-refused': {
     letter: 'r',
     text: 'the last backend tried refused the connection or was unreachable',
@@ -46,7 +54,10 @@ export const CAUSES = {
   },
   'backend-reset': { letter: 'B', text: 'the backend reset the connection' },
   'backend-timeout': { letter: 'T', text: 'the backend did not answer in time' },
-  'backend-protocol': { letter: 'G', text: 'the backend greeted with something that is not SMTP' },
+  'backend-protocol': {
+    letter: 'G',
+    text: 'the backend greeted with something that is not SMTP, or answered EHLO so',
+  },
   'backend-tls': { letter: 'e', text: 'TLS with the last backend tried failed, or it refused STARTTLS' },
   'no-backend': { letter: 'N', text: 'no backend is up and ready: 421 4.3.2' },
   'queue-full': { letter: 'Q', text: 'all backends are full, and so is the queue: 421 4.3.2' },

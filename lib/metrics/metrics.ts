@@ -1,6 +1,5 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Board } from '../core/board.ts';
-import type { HistogramTable } from '../core/counters.ts';
 import { FAULT_CODES } from '../core/fault.ts';
 import { PREPARATION_COLUMNS, type ShardStats, terminationColumn } from '../core/shard-stats.ts';
 import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
@@ -10,7 +9,8 @@ import type { ShardState } from '../shard/data-plane.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
 import { type CheckSource, checks } from './checks.ts';
 import { type ClusterSource, cluster } from './cluster.ts';
-import { type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
+import { histogram, type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
+import { type TlsSource, tls } from './tls.ts';
 
 export interface MetricsSources {
   readonly version: string;
@@ -28,6 +28,7 @@ export interface MetricsSources {
   readonly checks: CheckSource;
   /** Null where the configuration names no Redis. */
   readonly cluster: ClusterSource | null;
+  readonly certificates: TlsSource['certificates'];
 }
 
 export interface Metrics {
@@ -45,6 +46,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   pools(registry, sources);
   backends(registry, sources);
   checks(registry, sources.checks);
+  tls(registry, sources);
   const { board, snapshot } = sources;
   if (sources.cluster !== null) {
     cluster(registry, {
@@ -324,25 +326,5 @@ function preparations(
           })),
         ),
       ),
-  );
-}
-
-function histogram(
-  registry: Registry,
-  name: string,
-  help: string,
-  label: string,
-  shards: readonly ShardStats[],
-  source: {
-    readonly table: (shard: ShardStats) => HistogramTable;
-    readonly rows: () => readonly { readonly row: number; readonly name: string }[];
-  },
-): void {
-  const bounds = shards[0] === undefined ? [] : source.table(shards[0]).bounds;
-  new ScrapedHistogram(registry, { name, help, labels: [label] }, bounds, () =>
-    source.rows().map(({ row, name: value }) => ({
-      labels: { [label]: value },
-      rows: shards.map(shard => source.table(shard).read(row)),
-    })),
   );
 }

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, type MetricValueWithName, type Registry } from 'prom-client';
 import type { HistogramTable } from '../core/counters.ts';
+import type { ShardStats } from '../core/shard-stats.ts';
 
 /** One value of a metric. */
 export interface Sample {
@@ -96,4 +97,25 @@ export class ScrapedHistogram extends Histogram {
 
 export function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
+}
+
+/** A histogram of the shards' tables with one label: the name of each row. */
+export function histogram(
+  registry: Registry,
+  name: string,
+  help: string,
+  label: string,
+  shards: readonly ShardStats[],
+  source: {
+    readonly table: (shard: ShardStats) => HistogramTable;
+    readonly rows: () => readonly { readonly row: number; readonly name: string }[];
+  },
+): void {
+  const bounds = shards[0] === undefined ? [] : source.table(shards[0]).bounds;
+  new ScrapedHistogram(registry, { name, help, labels: [label] }, bounds, () =>
+    source.rows().map(({ row, name: value }) => ({
+      labels: { [label]: value },
+      rows: shards.map(shard => source.table(shard).read(row)),
+    })),
+  );
 }

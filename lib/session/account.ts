@@ -1,6 +1,6 @@
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { Relay } from '../transport/contract.ts';
-import type { Handshake } from './handshake.ts';
+import type { SessionHandshake } from './handshake.ts';
 import { type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
 
 /** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
@@ -27,13 +27,13 @@ export class SessionAccount {
   }
 
   /** Keeps what the handshake came to, so that it can be let go: an idle relay should weigh nothing. */
-  closeHandshake(handshake: Handshake, recorded: boolean): void {
-    const { observer } = handshake;
-    if (observer.starttls !== 'not-offered') this.#stats.listeners.add(this.#row, 'starttlsOffered');
-    if (observer.starttls === 'accepted') this.#stats.listeners.add(this.#row, 'starttlsUsed');
+  closeHandshake(handshake: SessionHandshake, recorded: boolean): void {
+    const { facts } = handshake;
+    if (facts.starttls !== 'not-offered') this.#stats.listeners.add(this.#row, 'starttlsOffered');
+    if (facts.starttls === 'accepted') this.#stats.listeners.add(this.#row, 'starttlsUsed');
     this.#beforeRelayFromClient = handshake.bytesFromClient;
     this.#beforeRelayFromBackend = handshake.bytesFromBackend;
-    if (recorded) this.facts = handshakeFacts(observer);
+    if (recorded) this.facts = handshakeFacts(facts);
   }
 
   /** Adds to the counters what has moved since the last call. Anybody may ask, at any time. */

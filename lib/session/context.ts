@@ -5,6 +5,7 @@ import type { CidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { TimerWheel } from '../core/timer-wheel.ts';
 import type { Transport } from '../transport/contract.ts';
+import type { TlsTermination } from './client-tls.ts';
 import type { Preparer } from './preparation-plan.ts';
 import type { SessionRecord } from './record.ts';
 import type { Session } from './session.ts';
@@ -19,6 +20,8 @@ export interface SessionContext {
   readonly descriptors: DescriptorBudget;
   readonly transport: Transport;
   readonly preparer: Preparer;
+  /** Null where TLS is passed through. */
+  readonly tls: TlsTermination | null;
   readonly wheel: TimerWheel;
   readonly stats: ShardStats;
   /** The name spoken in refusals. */

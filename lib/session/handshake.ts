@@ -2,6 +2,37 @@ import type { Cause } from '../core/termination.ts';
 import { createHandshakeObserver, type HandshakeObserver } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 
+/** What the account of a session keeps of a handshake. */
+export type HandshakeView = Pick<
+  HandshakeObserver,
+  'greetingCode' | 'hello' | 'helloName' | 'capabilities' | 'starttls'
+>;
+
+/** From the greeting to the relay, whoever speaks TLS with the client. */
+export interface SessionHandshake extends HandshakeSides {
+  readonly facts: HandshakeView;
+  readonly bytesFromClient: number;
+  readonly bytesFromBackend: number;
+  /** It is the client's turn and no reply is under way: the one moment at which a word of our own may be put in. */
+  readonly atCommand: boolean;
+  /**
+   * `greeting` is what the backend has said, `early` what the client said before it was greeted; `clientEnded` if it
+   * has closed its direction since.
+   */
+  begin(greeting: readonly Uint8Array[], early: readonly Uint8Array[], clientEnded: boolean): void;
+}
+
+/** What the two connections of a handshake tell. */
+export interface HandshakeSides {
+  fromClient(bytes: Uint8Array): void;
+  fromBackend(bytes: Uint8Array): void;
+  clientEnded(): void;
+  backendEnded(): void;
+  clientDrained(): void;
+  backendDrained(): void;
+  closed(by: 'client-reset' | 'backend-reset', reason: CloseReason): void;
+}
+
 export interface HandshakeOwner {
   /** Nothing more is to be learnt, or one side has closed its direction: the relay's turn. */
   onHandshakeDone(): void;
@@ -13,7 +44,7 @@ export interface HandshakeOwner {
  * Passes bytes both ways while the observer reads along: from the greeting to the moment when nothing is left to
  * learn. Each byte is observed before it is passed on, and none is changed.
  */
-export class Handshake {
+export class Handshake implements SessionHandshake {
   readonly observer: HandshakeObserver = createHandshakeObserver();
   bytesFromClient = 0;
   bytesFromBackend = 0;
@@ -29,10 +60,10 @@ export class Handshake {
     this.#owner = owner;
   }
 
-  /**
-   * `greeting` is what the backend has said, `early` what the client said before it was greeted; `clientEnded` if it
-   * has closed its direction since.
-   */
+  get facts(): HandshakeView {
+    return this.observer;
+  }
+
   begin(greeting: readonly Uint8Array[], early: readonly Uint8Array[], clientEnded: boolean): void {
     this.client.handler = new ClientSide(this);
     this.backend.handler = new BackendSide(this);
@@ -48,7 +79,6 @@ export class Handshake {
     else if (hasRoom) this.client.resume();
   }
 
-  /** It is the client's turn and no reply is under way: the one moment at which a word of our own may be put in. */
   get atCommand(): boolean {
     return !this.#over && this.observer.phase === 'command';
   }
@@ -91,6 +121,14 @@ export class Handshake {
     }
   }
 
+  clientDrained(): void {
+    this.backend.resume();
+  }
+
+  backendDrained(): void {
+    this.client.resume();
+  }
+
   closed(by: 'client-reset' | 'backend-reset', reason: CloseReason): void {
     this.#break(reason === 'failed' ? 'internal' : by);
   }
@@ -118,9 +156,9 @@ export class Handshake {
   }
 }
 
-class ClientSide implements ConnectionHandler {
-  readonly #handshake: Handshake;
-  constructor(handshake: Handshake) {
+export class ClientSide implements ConnectionHandler {
+  readonly #handshake: HandshakeSides;
+  constructor(handshake: HandshakeSides) {
     this.#handshake = handshake;
   }
   onConnect(): void {}
@@ -131,16 +169,16 @@ class ClientSide implements ConnectionHandler {
     this.#handshake.clientEnded();
   }
   onDrain(): void {
-    this.#handshake.backend.resume();
+    this.#handshake.clientDrained();
   }
   onClose(reason: CloseReason): void {
     this.#handshake.closed('client-reset', reason);
   }
 }
 
-class BackendSide implements ConnectionHandler {
-  readonly #handshake: Handshake;
-  constructor(handshake: Handshake) {
+export class BackendSide implements ConnectionHandler {
+  readonly #handshake: HandshakeSides;
+  constructor(handshake: HandshakeSides) {
     this.#handshake = handshake;
   }
   onConnect(): void {}
@@ -151,7 +189,7 @@ class BackendSide implements ConnectionHandler {
     this.#handshake.backendEnded();
   }
   onDrain(): void {
-    this.#handshake.client.resume();
+    this.#handshake.backendDrained();
   }
   onClose(reason: CloseReason): void {
     this.#handshake.closed('backend-reset', reason);

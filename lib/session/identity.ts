@@ -1,6 +1,8 @@
 import type { Address } from '../core/address.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import { encodeProxyV1, encodeProxyV2 } from '../proxy-protocol/encode.ts';
+import { PROXY_CLIENT, type ProxyTls } from '../proxy-protocol/tlv.ts';
+import type { TlsInfo } from '../transport/tls-contract.ts';
 
 /** What a backend is told of the client before anything else is sent; null where the pool's backends expect nothing. */
 export function identityHeader(
@@ -8,6 +10,7 @@ export function identityHeader(
   source: Address,
   destination: Address,
   sessionId: string,
+  tls: TlsInfo | null,
 ): Uint8Array | null {
   switch (identity) {
     case 'none':
@@ -21,6 +24,21 @@ export function identityHeader(
         source,
         destination,
         uniqueId: Buffer.from(sessionId, 'latin1'),
+        ...(tls !== null && { tls: proxyTls(tls), authority: tls.serverName ?? undefined }),
       });
   }
+}
+
+/** The client's TLS, where it was done before a backend is dialled: with `tls.mode: implicit`. */
+function proxyTls({ version, cipher, peer, resumed }: TlsInfo): ProxyTls {
+  const certificate = resumed
+    ? PROXY_CLIENT.certificateInSession
+    : PROXY_CLIENT.certificateNow | PROXY_CLIENT.certificateInSession;
+  return {
+    client: PROXY_CLIENT.tls | (peer === null ? 0 : certificate),
+    verify: peer?.verified === true ? 0 : 1,
+    version,
+    cipher,
+    commonName: peer?.commonName ?? undefined,
+  };
 }

@@ -1,10 +1,14 @@
 import { type Address, formatAddress } from '../core/address.ts';
 import { type Cause, type Phase, terminationCode } from '../core/termination.ts';
+import { printable } from '../core/text.ts';
+import type { TlsFaultCode } from '../core/tls-fault.ts';
 import { capabilityNames } from '../smtp/capabilities.ts';
-import type { HandshakeObserver } from '../smtp/observer.ts';
+import type { TlsInfo } from '../transport/tls-contract.ts';
 import type { SessionAccount } from './account.ts';
 import type { FailedTry } from './backend-faults.ts';
 import type { BackendSearch } from './backend-search.ts';
+import type { ClientTls } from './client-tls.ts';
+import type { HandshakeView } from './handshake.ts';
 
 /** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
 export interface SessionRecord {
@@ -34,12 +38,33 @@ export interface SessionRecord {
   readonly helloName: string;
   readonly capabilities: readonly string[];
   readonly starttls: string;
+  /** TLS with the client, where it ends here; null where it did not come to it. */
+  readonly tls: TlsFacts | null;
+  /** Why its handshake failed. */
+  readonly tlsFault?: TlsFaultCode;
   /** TLS that smtplb speaks with the backend, such as `TLSv1.3 TLS_AES_256_GCM_SHA384`; left out where it speaks none. */
   readonly backendTls?: string;
   readonly cause: Cause;
   readonly phase: Phase;
   /** Cause and phase in two letters. */
   readonly termination: string;
+}
+
+/** Server name and subject are the client's word; they are cut and escaped. */
+export interface TlsFacts {
+  readonly version: string;
+  readonly cipher: string;
+  readonly serverName: string | null;
+  readonly resumed: boolean;
+  /** The client's certificate. */
+  readonly client?: { readonly subject: string; readonly verified: boolean };
+}
+
+function tlsFacts({ version, cipher, serverName, resumed, peer }: TlsInfo): TlsFacts {
+  const client =
+    peer === null ? {} : { client: { subject: printable(peer.subject), verified: peer.verified } };
+  const name = serverName === null ? null : printable(serverName);
+  return { version, cipher, serverName: name, resumed, ...client };
 }
 
 /** Why a session ended, and where. */
@@ -60,10 +85,11 @@ export interface RecordSource {
   readonly search: BackendSearch | null;
   readonly handshakeMs: number | null;
   readonly account: SessionAccount;
+  readonly tls: ClientTls | null;
 }
 
 export function makeRecord(source: RecordSource, { cause, phase }: Ending): SessionRecord {
-  const { search, via, client, account } = source;
+  const { search, via, client, account, tls } = source;
   return {
     id: source.id,
     startedAtMs: Date.now() - source.ageMs,
@@ -81,6 +107,8 @@ export function makeRecord(source: RecordSource, { cause, phase }: Ending): Sess
     bytesFromClient: account.bytesFromClient,
     bytesFromBackend: account.bytesFromBackend,
     ...account.facts,
+    tls: tls === null || tls.info === null ? null : tlsFacts(tls.info),
+    ...(tls === null || tls.fault === null ? {} : { tlsFault: tls.fault }),
     ...(search?.tls && { backendTls: `${search.tls.version} ${search.tls.cipher}` }),
     cause,
     phase,
@@ -102,6 +130,20 @@ export interface SessionView {
   readonly bytesFromBackend: number;
 }
 
+export function makeView(source: RecordSource, phase: string): SessionView {
+  return {
+    id: source.id,
+    listener: source.listener,
+    client: clientText(source.client),
+    pool: source.pool,
+    backend: source.search?.backend?.name ?? null,
+    phase,
+    ageMs: Math.round(source.ageMs),
+    bytesFromClient: source.account.bytesFromClient,
+    bytesFromBackend: source.account.bytesFromBackend,
+  };
+}
+
 /** What the observer learnt, kept when it is let go. */
 export type HandshakeFacts = Pick<
   SessionRecord,
@@ -116,7 +158,7 @@ export const NO_HANDSHAKE: HandshakeFacts = Object.freeze({
   starttls: 'not-offered',
 });
 
-export function handshakeFacts(observer: HandshakeObserver): HandshakeFacts {
+export function handshakeFacts(observer: HandshakeView): HandshakeFacts {
   return {
     greetingCode: observer.greetingCode,
     hello: observer.hello,

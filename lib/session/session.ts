@@ -5,28 +5,31 @@ import { terminationColumn } from '../core/shard-stats.ts';
 import type { Cause, Phase } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
-import type { Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import type { CloseReason, Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import type { TlsFault, TlsInfo } from '../transport/tls-contract.ts';
 import type { XclientEnds } from '../xclient/xclient.ts';
 import { IDLE_LOOKS, SessionAccount } from './account.ts';
 import { BackendSearch, type SearchOwner } from './backend-search.ts';
+import { ClientTls } from './client-tls.ts';
 import type { SessionContext } from './context.ts';
+import { DescriptorHold } from './descriptor-hold.ts';
 import { EarlyClient } from './early-client.ts';
-import { GuardedBackend } from './guarded-backend.ts';
-import { GuardedRelay } from './guarded-relay.ts';
-import { Handshake, type HandshakeOwner } from './handshake.ts';
+import type { HandshakeOwner, SessionHandshake } from './handshake.ts';
 import { identityHeader } from './identity.ts';
 import { LingeringClient } from './lingering-client.ts';
 import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
-import { clientText, type Ending, makeRecord, type SessionRecord, type SessionView } from './record.ts';
+import { type Ending, makeRecord, makeView, type RecordSource, type SessionView } from './record.ts';
 import { refusalLine } from './refusal.ts';
+import { guarded, handshakeOf, relayOf } from './serving.ts';
 import { assertTransition, type SessionState } from './state.ts';
+import { type TlsOwner, TlsSide } from './tls-side.ts';
 
 /**
  * One client connection and the backend connection that serves it. The session decides what comes next; the work of
  * each phase is done by a part that knows nothing of the others. All it holds (admission, descriptors, slot, timer,
  * sockets) is given back in `terminate`, once and nowhere else.
  */
-export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, RelayHandler {
+export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, HandshakeOwner, RelayHandler {
   readonly #context: SessionContext;
   readonly #client: Connection;
   readonly #early: EarlyClient;
@@ -39,15 +42,16 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   #clientAddress: Address;
   #destination: Address | null = null;
   #admitted: Client | null = null;
-  #hasDescriptors = false;
-  #hasLingerDescriptor = false;
+  readonly #descriptors: DescriptorHold;
   #search: BackendSearch | null = null;
-  #handshake: Handshake | null = null;
+  #handshake: SessionHandshake | null = null;
   #backend: Connection | null = null;
   #relay: Relay | null = null;
 
   #id: string | null = null;
   readonly #account: SessionAccount;
+  /** Null where TLS is passed through. */
+  readonly #tls: ClientTls | null;
   #committedAtMs = 0;
   #handshakeMs: number | null = null;
 
@@ -57,6 +61,8 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#clientAddress = client.remote;
     this.#acceptedAtMs = context.wheel.now();
     this.#account = new SessionAccount(context.stats, context.listener.row);
+    this.#descriptors = new DescriptorHold(context.descriptors);
+    this.#tls = context.tls === null ? null : new ClientTls(context.tls, context, client);
     this.#early = new EarlyClient(client, cause => this.terminate(cause));
     client.handler = this.#early;
   }
@@ -68,25 +74,14 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   /** The session as it is now, for an operator. */
   view(): SessionView {
     if (this.#relay !== null) this.#account.count(this.#relay);
-    return {
-      id: this.#identifier(),
-      listener: this.#context.listener.name,
-      client: clientText(this.#clientAddress),
-      pool: this.#context.balancer.pool.name,
-      backend: this.#search?.backend?.name ?? null,
-      phase: this.#state,
-      ageMs: Math.round(this.#ageMs()),
-      bytesFromClient: this.#account.bytesFromClient,
-      bytesFromBackend: this.#account.bytesFromBackend,
-    };
+    return makeView(this.#source(), this.#state);
   }
 
   /** Starts the session of a connection just accepted. */
   begin(): void {
-    const { descriptors, listener, proxyFrom, stats, wheel } = this.#context;
+    const { listener, proxyFrom, stats, wheel } = this.#context;
     stats.listeners.add(listener.row, 'accepted');
-    this.#hasDescriptors = descriptors.enter();
-    if (!this.#hasDescriptors) return this.#refuse('descriptors');
+    if (!this.#descriptors.enter()) return this.#refuse('descriptors');
     if (!proxyFrom.has(this.#clientAddress)) return this.#admit();
     this.#client.handler = new ProxyHeaderReader(this.#client, this);
     wheel.arm(this.#timer, listener.timeouts.proxyHeaderMs);
@@ -125,6 +120,23 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#admitted = admitted;
     // One deadline for all that comes before the relay; no byte renews it.
     wheel.arm(this.#timer, this.#acceptedAtMs + listener.timeouts.handshakeMs - wheel.now());
+    if (this.#tls?.first === true) this.#tls.begin(new TlsSide(this), this.#early.held.splice(0));
+    else this.#searchBackend();
+  }
+
+  /** TLS from the start is in force. */
+  onSecured(info: TlsInfo): void {
+    this.#tls?.secured(info);
+    this.#client.handler = this.#early;
+    this.#searchBackend();
+  }
+
+  onTlsClosed(reason: CloseReason, fault: TlsFault | undefined): void {
+    if (fault !== undefined) this.#tls?.failed(fault.code);
+    this.terminate(fault !== undefined ? 'tls-failed' : reason === 'failed' ? 'internal' : 'client-reset');
+  }
+
+  #searchBackend(): void {
     this.#search = new BackendSearch(this.#clientHost(), this.#context, this);
     this.#search.begin();
   }
@@ -137,7 +149,7 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     const { identity } = this.#context.balancer.pool;
     if (identity === 'none' || identity === 'xclient') return null;
     const { source, destination } = this.ends();
-    return identityHeader(identity, source, destination, this.#identifier());
+    return identityHeader(identity, source, destination, this.#identifier(), this.#tls?.info ?? null);
   }
 
   ends(): XclientEnds {
@@ -152,17 +164,10 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
   onFound(backend: Connection, greeting: readonly Uint8Array[]): void {
     this.#enter('handshaking');
     this.#committedAtMs = this.#context.wheel.now();
-    this.#backend = this.#guarded(backend, greeting);
-    this.#handshake = new Handshake(this.#client, this.#backend, this);
+    const trusting = this.#context.balancer.pool.identity === 'xclient';
+    this.#backend = trusting ? guarded(backend, greeting, () => this.terminate('forged-identity')) : backend;
+    this.#handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
     this.#handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
-  }
-
-  /** A backend that believes what we say of clients must not hear it from them. */
-  #guarded(backend: Connection, greeting: readonly Uint8Array[]): Connection {
-    if (this.#context.balancer.pool.identity !== 'xclient') return backend;
-    const guarded = new GuardedBackend(backend, () => this.terminate('forged-identity'));
-    guarded.greeted(greeting);
-    return guarded;
   }
 
   onHandshakeDone(): void {
@@ -170,10 +175,7 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     const backend = this.#backend as Connection;
     this.#enter('relaying');
     this.#leaveHandshake();
-    this.#relay =
-      backend instanceof GuardedBackend
-        ? new GuardedRelay(this.#client, backend, this)
-        : this.#context.transport.relay(this.#client, backend, this);
+    this.#relay = relayOf(this.#context.transport, this.#client, backend, this);
     this.#armIdleness();
   }
 
@@ -218,21 +220,20 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     if (this.#state === 'closed') return;
     const ending = this.#decide(cause);
     this.#enter('closed');
-    const { admission, descriptors, listener, stats, wheel } = this.#context;
+    const { admission, listener, stats, wheel } = this.#context;
     wheel.cancel(this.#timer);
     this.#leaveHandshake();
     this.#account.count(this.#relay);
     if (this.#relay === null) this.#client.destroy();
     else this.#relay.destroy();
     if (this.#admitted !== null) admission.leave(this.#admitted);
-    if (this.#hasDescriptors) descriptors.leave();
-    if (this.#hasLingerDescriptor) descriptors.lingered();
+    this.#descriptors.leave();
     this.#leaveBackend();
     stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
     stats.sessionSeconds.observe(listener.row, this.#ageMs() / 1_000);
     this.#context.onClosed(this);
     // Last: whatever becomes of the record, nothing is held any more.
-    this.guard(() => this.#context.record?.(this.#makeRecord(ending)));
+    this.guard(() => this.#context.record?.(makeRecord(this.#source(), ending)));
   }
 
   #isIn(...states: readonly SessionState[]): boolean {
@@ -259,28 +260,27 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
 
   /** Says why in SMTP, then closes; never in the middle of what a backend says. */
   #refuse(cause: Cause): void {
-    this.#client.write(refusalLine(cause, this.#context.hostName));
+    if (this.#tls?.securing !== true) {
+      this.#client.write(this.#tls?.alert(cause) ?? refusalLine(cause, this.#context.hostName));
+    }
     this.#linger(cause);
   }
 
   /** Closes our direction and gives the client a moment to read what was said and leave. */
   #linger(cause: Cause): void {
-    const { descriptors, wheel } = this.#context;
+    if (this.#tls?.securing === true) return this.terminate(cause);
     this.#decide(cause);
     this.#enter('closing');
     this.#client.end();
     this.#leaveHandshake();
     this.#leaveBackend();
-    if (!this.#hasDescriptors) {
-      this.#hasLingerDescriptor = descriptors.linger();
-      if (!this.#hasLingerDescriptor) return this.terminate(cause);
-    }
-    if (this.#early.ended) return this.terminate(cause);
+    if (!this.#descriptors.linger() || this.#early.ended) return this.terminate(cause);
     this.#client.handler = new LingeringClient(this.#client, () => this.terminate(cause));
-    wheel.arm(this.#timer, LINGER_MS);
+    this.#context.wheel.arm(this.#timer, LINGER_MS);
   }
 
   #timedOut(): void {
+    if (this.#tls?.timedOut() === true) return this.terminate('tls-failed');
     switch (this.#state) {
       case 'accepting':
         return this.terminate('proxy-header');
@@ -316,21 +316,19 @@ export class Session implements ProxyHeaderOwner, SearchOwner, HandshakeOwner, R
     this.#handshake = null;
   }
 
-  #makeRecord(ending: Ending): SessionRecord {
-    return makeRecord(
-      {
-        id: this.#identifier(),
-        ageMs: this.#ageMs(),
-        listener: this.#context.listener.name,
-        client: this.#clientAddress,
-        via: this.#client.remote,
-        pool: this.#context.balancer.pool.name,
-        search: this.#search,
-        handshakeMs: this.#handshakeMs,
-        account: this.#account,
-      },
-      ending,
-    );
+  #source(): RecordSource {
+    return {
+      id: this.#identifier(),
+      ageMs: this.#ageMs(),
+      listener: this.#context.listener.name,
+      client: this.#clientAddress,
+      via: this.#client.remote,
+      pool: this.#context.balancer.pool.name,
+      search: this.#search,
+      handshakeMs: this.#handshakeMs,
+      account: this.#account,
+      tls: this.#tls,
+    };
   }
 
   #identifier(): string {

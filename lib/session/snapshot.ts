@@ -1,6 +1,7 @@
 import type { AdmissionOptions } from '../admission/admission.ts';
 import type { Address } from '../core/address.ts';
 import type { Cidr } from '../core/cidr.ts';
+import type { TlsSnapshot } from '../tls/server-contexts.ts';
 
 /** What the data plane knows of a listener: plain values, which can be sent to another thread as they are. */
 export interface ListenerSnapshot {
@@ -14,6 +15,8 @@ export interface ListenerSnapshot {
   /** Networks whose connections begin with a PROXY header; from everybody else none is expected. */
   readonly proxyFrom: readonly Cidr[];
   readonly admission: AdmissionOptions;
+  /** Null where TLS is passed through. */
+  readonly tls: TlsSnapshot | null;
   readonly timeouts: SessionTimeouts;
 }
 

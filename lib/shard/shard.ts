@@ -6,6 +6,7 @@ import { cidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import { TICK_MS, TimerWheel } from '../core/timer-wheel.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
+import { termination } from '../session/client-tls.ts';
 import type { SessionContext } from '../session/context.ts';
 import { createPreparer } from '../session/preparation-plan.ts';
 import type { SessionRecord, SessionView } from '../session/record.ts';
@@ -118,6 +119,7 @@ export function startShard(options: ShardOptions): Shard {
       descriptors,
       transport,
       preparer,
+      tls: listener.tls === null ? null : termination(listener.name, listener.tls),
       wheel,
       stats,
       hostName,

@@ -12,6 +12,10 @@ const MAX_RECORDS = 32;
 const HANDSHAKE_RECORD = 22;
 const CLIENT_HELLO = 1;
 const SERVER_NAME = 0;
+/** Session tickets of TLS 1.2 (RFC 5077), and of TLS 1.3 (RFC 8446 section 4.2.11). */
+const SESSION_TICKET = 35;
+const PRE_SHARED_KEY = 41;
+const TICKET_NAME_OCTETS = 16;
 const HOST_NAME = 0;
 const RECORD_HEADER_OCTETS = 5;
 const MAX_RECORD_OCTETS = 16_384;
@@ -21,8 +25,15 @@ export type ClientHello =
   | { readonly status: 'incomplete' }
   /** Not a ClientHello, or a broken one, or one that is too long. */
   | { readonly status: 'invalid'; readonly reason: string }
-  /** `serverName` in lower case; null where the client names none. */
-  | { readonly status: 'complete'; readonly serverName: string | null };
+  /**
+   * `serverName` in lower case; null where the client names none. `ticketName`: the name of the key of the first session
+   * ticket it shows, as RFC 5077 section 4 lays tickets out; null where it shows none.
+   */
+  | {
+      readonly status: 'complete';
+      readonly serverName: string | null;
+      readonly ticketName: Uint8Array | null;
+    };
 
 const INCOMPLETE: ClientHello = { status: 'incomplete' };
 
@@ -87,17 +98,26 @@ function readBody(body: Uint8Array): ClientHello {
   const afterCiphers = skip(body, afterSession, 2, 65_534);
   const afterCompression = skip(body, afterCiphers, 1, 255);
   if (afterCompression < 0) return invalid('it is broken');
-  if (afterCompression === body.length) return { status: 'complete', serverName: null };
+  if (afterCompression === body.length) return { status: 'complete', serverName: null, ticketName: null };
   const end = skip(body, afterCompression, 2, 65_535);
   if (end !== body.length) return invalid('its extensions are broken');
+  let serverName: string | null = null;
+  let ticketName: Uint8Array | null = null;
   for (let at = afterCompression + 2; at < end; ) {
     if (at + 4 > end) return invalid('its extensions are broken');
     const next = skip(body, at + 2, 2, 65_535);
     if (next < 0 || next > end) return invalid('its extensions are broken');
-    if (u16(body, at) === SERVER_NAME) return readServerName(body.subarray(at + 4, next));
+    const value = body.subarray(at + 4, next);
+    const type = u16(body, at);
+    if (type === SERVER_NAME) {
+      const read = readServerName(value);
+      if (read.status !== 'complete') return read;
+      serverName = read.serverName;
+    } else if (type === SESSION_TICKET) ticketName = nameOfTicket(value);
+    else if (type === PRE_SHARED_KEY) ticketName = nameOfTicket(value.subarray(4, 4 + u16(value, 2)));
     at = next;
   }
-  return { status: 'complete', serverName: null };
+  return { status: 'complete', serverName, ticketName };
 }
 
 /** RFC 6066 section 3: a list of names, of which only one kind was ever defined, and that once. */
@@ -108,7 +128,11 @@ function readServerName(list: Uint8Array): ClientHello {
   if (list[2] !== HOST_NAME || length !== name.length) return invalid('its server name is broken');
   // Letters, digits, dots, hyphens and underscores: international names travel as A-labels.
   if (!/^[a-z0-9._-]{1,255}$/.test(name)) return invalid('its server name is no host name');
-  return { status: 'complete', serverName: name.endsWith('.') ? name.slice(0, -1) : name };
+  return { status: 'complete', serverName: name.endsWith('.') ? name.slice(0, -1) : name, ticketName: null };
+}
+
+function nameOfTicket(ticket: Uint8Array): Uint8Array | null {
+  return ticket.length < TICKET_NAME_OCTETS ? null : Uint8Array.from(ticket.subarray(0, TICKET_NAME_OCTETS));
 }
 
 /** The offset behind a vector at `at` with a length of `size` octets before it; negative where it does not fit. */

@@ -1,4 +1,5 @@
 import type { SecureContext } from 'node:tls';
+import type { TlsFaultCode } from '../core/tls-fault.ts';
 
 /** Towards a client: we show a certificate. */
 export interface TlsServerOptions {
@@ -30,6 +31,8 @@ export interface TlsClientOptions {
 export interface ClientHelloFacts {
   /** Lower case; null where the client names none. It is the client's word. */
   readonly serverName: string | null;
+  /** 16 octets that name the key of a session ticket it shows; null where it shows none. */
+  readonly ticketName: Uint8Array | null;
 }
 
 /** What a handshake came to. */
@@ -63,29 +66,7 @@ export interface TlsPeer {
   readonly keyFingerprint: string;
 }
 
-/**
- * Why a handshake failed, in few words, fit for a metric:
- * - `not-tls`: the peer sent something else; after STARTTLS, plaintext;
- * - `closed`: the peer closed the connection within the handshake;
- * - `version`, `cipher`: nothing that both sides speak;
- * - `certificate`: a certificate that was required is missing or not valid;
- * - `rejected`: the peer ended it with an alert, most often because it does not trust our certificate;
- * - `timeout`: not whole in time;
- * - `protocol`: anything else.
- */
-export type TlsFaultCode = (typeof TLS_FAULTS)[number];
-
-export const TLS_FAULTS = [
-  'not-tls',
-  'closed',
-  'version',
-  'cipher',
-  'certificate',
-  'rejected',
-  'timeout',
-  'protocol',
-] as const;
-
+/** Why a handshake failed. */
 export interface TlsFault {
   readonly code: TlsFaultCode;
   /** For an operator, such as `tlsv1 alert unknown ca`. */

@@ -22,6 +22,7 @@ const RECORD: SessionRecord = {
   hello: 'EHLO',
   helloName: 'mail.example.net',
   capabilities: ['SIZE'],
+  tls: null,
   starttls: 'not-offered',
   cause: 'normal',
   phase: 'relaying',

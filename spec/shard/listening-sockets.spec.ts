@@ -15,6 +15,7 @@ function listener(...ports: readonly number[]): ListenerSnapshot {
     backlog: 1,
     pool: 'mx',
     proxyFrom: [],
+    tls: null,
     admission: {
       allow: [],
       deny: [],

@@ -50,6 +50,11 @@ export async function connectClient(
   });
   owner.teardown(() => socket.destroy());
   await within(`a connection to ${formatAddress(address)}`, connected(socket), deadlineMs);
+  return smtpOver(socket, options);
+}
+
+/** Speaks SMTP over a socket that is connected already. */
+export function smtpOver(socket: Socket, options: PeerOptions = {}): SmtpClient {
   const peer = createPeer(socket, 'the client', options);
 
   async function reply(replyDeadlineMs?: number): Promise<Reply> {

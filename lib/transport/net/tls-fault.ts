@@ -1,4 +1,5 @@
-import type { TlsFault, TlsFaultCode } from '../tls-contract.ts';
+import type { TlsFaultCode } from '../../core/tls-fault.ts';
+import type { TlsFault } from '../tls-contract.ts';
 
 /** OpenSSL's reasons, as Node spells them in `code`; the first pattern that fits counts. */
 const CODES: readonly (readonly [RegExp, TlsFaultCode])[] = [
