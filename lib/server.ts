@@ -23,6 +23,7 @@ import { createReloader, type ReadConfig } from './reload.ts';
 import { createRows } from './rows.ts';
 import type { DataPlane } from './shard/data-plane.ts';
 import { startDataPlane } from './shard/fleet.ts';
+import type { SeatKind } from './shard/seat.ts';
 import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
 import { checkReader, readStatus } from './status.ts';
 
@@ -65,7 +66,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { logger } = log;
   const startedAt = new Date().toISOString();
   const board = openBoard();
-  const { seats, notes, spawn } = options.shards ?? chooseShards(config);
+  const { seats, notes, spawn } = options.shards ?? (await chooseShards(config));
   const stats = seats.map(() => openShardStats());
   const rows = createRows(board, stats);
   const inheritance = options.inheritance ?? readInheritance({});
@@ -130,7 +131,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     await stopOthers();
     throw error;
   });
-  for (const note of notes) logger.warn(note);
+  for (const note of notes) logger.info(note);
   cluster?.start(() => plane.snapshot);
   edgeTls.start(() => {
     plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use'));
@@ -201,7 +202,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   for (const socket of inheritance.leaveUnclaimed())
     logger.warn({ socket }, 'no listener wants this inherited socket');
   notifier.tell('READY=1');
-  logger.info({ version, listeners: described(plane.data.listening) }, 'ready');
+  const { transport } = seats[0] as SeatKind;
+  logger.info({ version, transport, listeners: described(plane.data.listening) }, 'ready');
 
   return {
     get listening() {

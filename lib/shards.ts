@@ -3,34 +3,63 @@ import type { Config } from './config/config.ts';
 import { MAX_SHARDS } from './core/limits.ts';
 import type { Logger } from './core/log.ts';
 import type { ShardEvent } from './shard/data-plane.ts';
-import type { ShardTransport } from './shard/messages.ts';
+import type { SeatKind } from './shard/seat.ts';
 import type { SpawnShard } from './shard/spawn.ts';
+import { FAST_TRANSPORTS, type FastTransportName, type LoadedFast, loadFast } from './transport/fast.ts';
 import { CAN_SHARE } from './transport/net/listen.ts';
 
 /** Which shards an instance has. */
 export interface ShardChoice {
-  readonly seats: readonly { readonly transport: ShardTransport; readonly inThread: boolean }[];
+  readonly seats: readonly SeatKind[];
   /** Sentences for the log: where `auto` has come to less than it could have. */
   readonly notes: readonly string[];
   /** Starts threads in another way than usual. */
   readonly spawn?: SpawnShard;
 }
 
-/** Throws a sentence where what the configuration asks for by name cannot be had here. */
-export function chooseShards({ shards, transport }: Pick<Config, 'shards' | 'transport'>): ShardChoice {
-  const cores = Math.min(availableParallelism(), MAX_SHARDS);
-  if (transport === 'epoll') throw new Error('transport epoll is not there');
-  return netShards(shards === 'auto' ? cores : shards, shards === 'auto');
+/** Tells whether a transport can be had on this machine; tests say otherwise. */
+export type LoadTransport = (name: FastTransportName) => Promise<LoadedFast>;
+
+/**
+ * `auto` takes the fastest transport there is on this machine. Rejects with a sentence where what the configuration
+ * asks for by name cannot be had here.
+ */
+export async function chooseShards(
+  { shards, transport }: Pick<Config, 'shards' | 'transport'>,
+  load: LoadTransport = loadFast,
+): Promise<ShardChoice> {
+  const auto = shards === 'auto';
+  const count = auto ? Math.min(availableParallelism(), MAX_SHARDS) : shards;
+  if (transport === 'net') return netShards(count, auto, []);
+  const notes: string[] = [];
+  for (const name of transport === 'auto' ? FAST_TRANSPORTS : [transport]) {
+    const { reason } = await load(name);
+    if (reason === undefined) return fastShards(name, count, notes);
+    if (transport !== 'auto') throw new Error(`transport: ${name}: ${reason}`);
+    notes.push(`transport auto goes without ${name}: ${reason}`);
+  }
+  return netShards(count, auto, notes);
 }
 
-function netShards(count: number, auto: boolean): ShardChoice {
-  if (count === 1) return { seats: [{ transport: 'net', inThread: true }], notes: [] };
+/** Beside the fast ones stand shards for those listeners that need Node's sockets; they start with the first of these. */
+function fastShards(transport: FastTransportName, count: number, notes: readonly string[]): ShardChoice {
+  const fast = Array.from({ length: count }, (): SeatKind => ({ transport, inThread: false }));
+  const beside = Array.from(
+    { length: CAN_SHARE ? count : 1 },
+    (): SeatKind => ({ transport: 'net', inThread: false, onDemand: true }),
+  );
+  return { seats: [...fast, ...beside], notes };
+}
+
+function netShards(count: number, auto: boolean, notes: readonly string[]): ShardChoice {
+  const alone: SeatKind = { transport: 'net', inThread: true };
+  if (count === 1) return { seats: [alone], notes };
   if (!CAN_SHARE) {
     const why = `transport net runs in one shard on Node ${process.version}: several need 23.1 or later`;
     if (!auto) throw new Error(`shards: ${count}: ${why}`);
-    return { seats: [{ transport: 'net', inThread: true }], notes: [why] };
+    return { seats: [alone], notes: [...notes, why] };
   }
-  return { seats: Array.from({ length: count }, () => ({ transport: 'net', inThread: false })), notes: [] };
+  return { seats: Array.from({ length: count }, () => ({ transport: 'net', inThread: false })), notes };
 }
 
 /** What becomes of the shards, for whoever reads the log. */

@@ -1,22 +1,57 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { formatAddress } from '../lib/core/address.ts';
-import { chooseShards } from '../lib/shards.ts';
+import { chooseShards, type LoadTransport } from '../lib/shards.ts';
+import { FAST_TRANSPORTS } from '../lib/transport/fast.ts';
 import { CAN_SHARE } from '../lib/transport/net/listen.ts';
 import { mx, startInstance } from './support/instance.ts';
 import { smtp, startScriptedBackend } from './support/scripted-backend.ts';
 import { connectClient } from './support/smtp-client.ts';
 
-t.test('one shard runs in the main thread; several are refused by name where Node cannot', async t => {
-  t.strictSame(chooseShards({ shards: 1, transport: 'net' }).seats, [{ transport: 'net', inThread: true }]);
+t.test('net: one shard runs in the main thread; several are refused by name where Node cannot', async t => {
+  const { seats } = await chooseShards({ shards: 1, transport: 'net' });
+  t.strictSame(seats, [{ transport: 'net', inThread: true }]);
   if (CAN_SHARE) {
-    t.equal(chooseShards({ shards: 3, transport: 'net' }).seats.length, 3);
+    t.equal((await chooseShards({ shards: 3, transport: 'net' })).seats.length, 3);
     return;
   }
-  t.throws(() => chooseShards({ shards: 2, transport: 'net' }), {
+  await t.rejects(chooseShards({ shards: 2, transport: 'net' }), {
     message: /^shards: 2: .* 23\.1 or later$/,
   });
-  t.equal(chooseShards({ shards: 'auto', transport: 'auto' }).seats.length, 1);
+  t.equal((await chooseShards({ shards: 'auto', transport: 'net' })).seats.length, 1);
+});
+
+const there = { create: () => t.fail('it was only asked for') } as never;
+const withOnly =
+  (...names: readonly string[]): LoadTransport =>
+  async name =>
+    names.includes(name) ? there : { reason: `there is no ${name} on the moon` };
+
+t.test('auto takes the fastest there is, and tells why not a faster one', async t => {
+  for (const [at, name] of FAST_TRANSPORTS.entries()) {
+    const { seats, notes } = await chooseShards({ shards: 2, transport: 'auto' }, withOnly(name, 'net'));
+    t.strictSame(
+      seats.filter(({ onDemand }) => onDemand !== true),
+      [0, 1].map(() => ({ transport: name, inThread: false })),
+    );
+    t.ok(
+      seats.filter(({ onDemand }) => onDemand === true).every(({ transport }) => transport === 'net'),
+      'beside them what needs net',
+    );
+    t.equal(notes.length, at);
+  }
+  const { seats, notes } = await chooseShards({ shards: 1, transport: 'auto' }, withOnly());
+  t.strictSame(seats, [{ transport: 'net', inThread: true }]);
+  t.equal(notes.length, FAST_TRANSPORTS.length);
+  for (const [at, name] of FAST_TRANSPORTS.entries())
+    t.match(notes[at], `transport auto goes without ${name}: there is no ${name} on the moon`);
+});
+
+t.test('what is asked for by name and cannot be had is refused with the reason', async t => {
+  for (const name of FAST_TRANSPORTS)
+    await t.rejects(chooseShards({ shards: 1, transport: name }, withOnly()), {
+      message: `transport: ${name}: there is no ${name} on the moon`,
+    });
 });
 
 const skip = CAN_SHARE ? false : 'net in several shards needs Node 23.1';

@@ -156,7 +156,6 @@ function laterText(): string {
   const everything = {
     cluster: { redis: 'redis://127.0.0.1' },
     shards: 2,
-    transport: 'epoll',
     listeners: [
       {
         listen: '127.0.0.1:25',

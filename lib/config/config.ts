@@ -4,6 +4,7 @@
  * Only the composition root and reload know the whole; every other module takes its own options.
  */
 import type { Address, HostPort, IpAddress } from '../core/address.ts';
+import type { TransportName } from '../transport/fast.ts';
 
 /** An endpoint given by host name; it is resolved when the program starts, not when the file is read. */
 export interface NamedAddress {
@@ -246,7 +247,7 @@ export interface Config {
   };
   readonly cluster: { readonly name: string; readonly redis: RedisConfig | undefined };
   readonly shards: number | 'auto';
-  readonly transport: 'auto' | 'net' | 'epoll';
+  readonly transport: 'auto' | TransportName;
   /** How long sessions may go on after TERM. */
   readonly drainTimeoutMs: number;
   readonly listeners: readonly ListenerConfig[];

@@ -1,6 +1,7 @@
 /** The whole file. What its keys mean is said at each of them; `smtplb schema` and the reference print that. */
 import type { z } from 'zod';
 import { MAX_LISTENERS, MAX_POOLS, MAX_SHARDS } from '../core/limits.ts';
+import { FAST_TRANSPORTS } from '../transport/fast.ts';
 import { clusterSchema } from './cluster-schema.ts';
 import { listenerSchema } from './listener-schema.ts';
 import { DEFAULT_ADMIN_LISTEN } from './names.ts';
@@ -73,9 +74,9 @@ export const configSchema = section(
       'Threads that carry sessions; auto is one a core.',
     ),
     transport: key(
-      choice('auto', 'net', 'epoll'),
+      choice('auto', 'net', ...FAST_TRANSPORTS),
       'auto',
-      "What carries them: Node's sockets, or Linux epoll; auto takes the fastest that works.",
+      "What carries them: Node's sockets, or Linux's own ways; auto takes the fastest that works.",
     ),
     drainTimeout: key(
       duration('0s', '24h'),

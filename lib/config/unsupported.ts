@@ -17,7 +17,6 @@ export function unsupported(config: Config): Unsupported[] {
   const note = (on: boolean, path: string, feature: string): void => {
     if (on) found.push({ path, feature });
   };
-  note(config.transport === 'epoll', 'transport', 'the epoll transport');
   config.listeners.forEach((listener, at) => {
     ofListener(listener, `listeners[${at}]`, note);
   });

@@ -3,8 +3,7 @@ import type { Board } from '../core/board.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { ShardEvent, ShardState } from './data-plane.ts';
 import type { ShardReports } from './handle.ts';
-import type { ShardTransport } from './messages.ts';
-import { createSeat, type Seat } from './seat.ts';
+import { createSeat, type Seat, type SeatKind } from './seat.ts';
 import type { SpawnShard } from './spawn.ts';
 
 /** A thread whose clock has not ticked for so long hangs. */
@@ -16,7 +15,7 @@ const FIRST_DELAY_MS = 100;
 const MAX_DELAY_MS = 10_000;
 
 export interface CrewOptions {
-  readonly seats: readonly { readonly transport: ShardTransport; readonly inThread: boolean }[];
+  readonly seats: readonly SeatKind[];
   readonly board: Board;
   /** One for each seat. */
   readonly stats: readonly ShardStats[];
@@ -34,6 +33,7 @@ export interface CrewOptions {
 
 export interface Crew {
   readonly seats: readonly Seat[];
+  /** Without those that nobody has needed yet. */
   readonly states: readonly ShardState[];
   /** Those that can be asked something. */
   readonly answering: readonly Seat[];
@@ -124,15 +124,17 @@ export function createCrew(options: CrewOptions): Crew {
   return {
     seats: members.map(({ seat }) => seat),
     get states() {
-      return members.map(
-        ({ seat, restarts, stuck }): ShardState => ({
-          shard: seat.index,
-          transport: seat.transport,
-          state: seat.handle === null ? 'restarting' : stuck ? 'stuck' : 'running',
-          sessions: seat.sessions,
-          restarts,
-        }),
-      );
+      return members
+        .filter(({ seat }) => !seat.idle)
+        .map(
+          ({ seat, restarts, stuck }): ShardState => ({
+            shard: seat.index,
+            transport: seat.transport,
+            state: seat.handle === null ? 'restarting' : stuck ? 'stuck' : 'running',
+            sessions: seat.sessions,
+            restarts,
+          }),
+        );
     },
     get answering() {
       return members.filter(({ seat, stuck }) => seat.handle !== null && !stuck).map(({ seat }) => seat);

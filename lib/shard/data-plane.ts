@@ -1,7 +1,7 @@
 import type { Address } from '../core/address.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionView } from '../session/record.ts';
-import type { ShardTransport } from './messages.ts';
+import type { TransportName } from '../transport/fast.ts';
 import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
 import type { InheritableSocket } from './sockets.ts';
 
@@ -40,7 +40,7 @@ export interface DataPlane {
 
 export interface ShardState {
   readonly shard: number;
-  readonly transport: ShardTransport;
+  readonly transport: TransportName;
   /** `restarting`: it was lost, and its successor is not there yet. `stuck`: its clock stands still. */
   readonly state: 'running' | 'restarting' | 'stuck';
   readonly sessions: number;
@@ -49,7 +49,7 @@ export interface ShardState {
 }
 
 /** What becomes of a shard. */
-export type ShardEvent = { readonly shard: number; readonly transport: ShardTransport } & (
+export type ShardEvent = { readonly shard: number; readonly transport: TransportName } & (
   | {
       readonly event: 'lost';
       readonly error: unknown;

@@ -30,7 +30,7 @@ const QUESTION_MS = 1_000;
 const CUT_MS = 3_000;
 
 /**
- * Starts the shards and gives them their first snapshot; rejects as `update` does. Where there are shards of both
+ * Starts the shards and gives them their first snapshot; rejects as `update` does. Where there are shards of two
  * transports, each listener is served by those of one.
  */
 export async function startDataPlane(first: ShardSnapshot, options: FleetOptions): Promise<DataPlane> {
@@ -80,7 +80,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
   const { seats } = crew;
   const transports = new Set(seats.map(({ transport }) => transport));
   const comrades = (seat: Seat): Seat[] => seats.filter(({ transport }) => transport === seat.transport);
-  const shared = (seat: Seat): boolean => seat.transport === 'epoll' || comrades(seat).length > 1;
+  const shared = (seat: Seat): boolean => seat.transport !== 'net' || comrades(seat).length > 1;
 
   const partOf = (snapshot: ShardSnapshot, { transport }: Seat): ShardSnapshot => {
     if (transports.size === 1) return snapshot;
@@ -125,6 +125,9 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
     const [leader] = kind;
     if (leader === undefined) return;
     const part = partOf(next, leader);
+    if (leader.idle && part.listeners.length === 0) return;
+    for (const outcome of await Promise.allSettled(kind.filter(({ idle }) => idle).map(seat => seat.start())))
+      if (outcome.status === 'rejected') throw outcome.reason;
     const bound = new Set(kind.flatMap(({ handle }) => handle?.bound ?? []).map(({ key }) => key));
     const wanted = wantedSockets(part.listeners);
     const missing = wanted.filter(({ key }) => !bound.has(key));
@@ -172,7 +175,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
 
   const update = async (next: ShardSnapshot): Promise<void> => {
     assertRunning();
-    const living = seats.filter(({ handle }) => handle !== null);
+    const living = seats.filter(({ handle, idle }) => handle !== null || idle);
     const change = { ports: new Map<string, number>(), exclusive: new Set<string>() };
     const done: PreparedUpdate[] = [];
     try {
@@ -203,7 +206,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
     await seat.end();
   };
 
-  const started = await Promise.allSettled(seats.map(seat => seat.start()));
+  const started = await Promise.allSettled(seats.filter(({ idle }) => !idle).map(seat => seat.start()));
   try {
     for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
     await inTurn(() => update(first));

@@ -2,14 +2,13 @@
 import type { BackendEvent } from '../balancer/balancer.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionView } from '../session/record.ts';
+import type { TransportName } from '../transport/fast.ts';
 import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
 import type { BoundSocket, SocketPlaces } from './sockets.ts';
 
-export type ShardTransport = 'net' | 'epoll';
-
 /** What a thread is given at its start. */
 export interface WorkerStart {
-  readonly transport: ShardTransport;
+  readonly transport: TransportName;
   /** Which shard this is: its column in the tables of clients. */
   readonly number: number;
   /** On each line of the access log. */

@@ -2,20 +2,26 @@ import { closeSync } from 'node:fs';
 import { type Board, forfeit, openBoard } from '../core/board.ts';
 import { monotonicMs } from '../core/clock.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
+import type { TransportName } from '../transport/fast.ts';
 import { closeAbandoned, openDescriptorRecord } from '../transport/linux/descriptor.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';
-import type { ShardTransport } from './messages.ts';
 import type { BoundSocket } from './sockets.ts';
 import { type SpawnShard, spawnShard } from './spawn.ts';
 import { startWorker } from './worker-handle.ts';
 
-export interface SeatOptions {
-  readonly index: number;
-  readonly transport: ShardTransport;
+/** What kind of shard sits there. */
+export interface SeatKind {
+  readonly transport: TransportName;
   /** Runs in this thread, over `net`. */
   readonly inThread: boolean;
+  /** Starts when a listener needs its transport, and not before. */
+  readonly onDemand?: boolean;
+}
+
+export interface SeatOptions extends SeatKind {
+  readonly index: number;
   readonly board: Board;
   /** Its shard's own, whoever that is; its counts go on when the shard is replaced. */
   readonly stats: ShardStats;
@@ -33,7 +39,9 @@ export interface SeatOptions {
 /** The place of one shard. It outlives the thread: counters, what is held on the board, and who has which socket. */
 export interface Seat {
   readonly index: number;
-  readonly transport: ShardTransport;
+  readonly transport: TransportName;
+  /** Nobody has needed it yet. */
+  readonly idle: boolean;
   /** Null while there is no shard. */
   readonly handle: ShardHandle | null;
   readonly sessions: number;
@@ -58,6 +66,7 @@ export function createSeat(options: SeatOptions): Seat {
     descriptors: openDescriptorRecord(),
   };
   let handle: ShardHandle | null = null;
+  let idle = options.onDemand === true;
 
   /** Nobody else can: what the shard held is given back, and its sessions have ended. */
   const settle = (): void => {
@@ -67,7 +76,7 @@ export function createSeat(options: SeatOptions): Seat {
       // Where each of them was is not known any more; nearly all of a session's life is relaying.
       if (lost > 0) stats.listeners.add(row, 'internal/relaying', lost);
     }
-    // Node closes the sockets it knows of; those of epoll it does not know.
+    // Node closes the sockets it knows of; those of a fast transport it does not know.
     closeAbandoned(memory.descriptors, closeQuietly);
     forfeit(own);
     options.onForfeit(index);
@@ -77,6 +86,9 @@ export function createSeat(options: SeatOptions): Seat {
   return {
     index,
     transport,
+    get idle() {
+      return idle;
+    },
     get handle() {
       return handle;
     },
@@ -86,6 +98,7 @@ export function createSeat(options: SeatOptions): Seat {
     silentMs: () => (inThread || handle === null ? 0 : monotonicMs() - stats.signs.tickedAtMs),
     kept: [],
     async start() {
+      idle = false;
       if (inThread) {
         handle = startLocalShard(
           { board, stats, descriptors, number: index, transport: createNetTransport(reports.onError) },

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { openBoard } from '../core/board.ts';
 import { openShardStats } from '../core/shard-stats.ts';
-import { loadEpoll } from '../transport/epoll/load.ts';
+import { type FastTransportName, loadFast } from '../transport/fast.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { createLineGate } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
@@ -14,13 +14,13 @@ const { memory, instance, descriptors, number, transport: kind } = workerData as
 
 const tell = (message: FromWorker): void => port.postMessage(message);
 const onError = (error: unknown): void => tell({ type: 'error', error: cloneable(error) });
-async function openEpoll() {
-  const loaded = await loadEpoll();
+async function openFast(name: FastTransportName) {
+  const loaded = await loadFast(name);
   if (loaded.create === undefined) throw new Error(loaded.reason);
   return loaded.create(onError, { descriptorRecord: memory.descriptors });
 }
 
-const epoll = kind === 'epoll' ? await openEpoll() : null;
+const fast = kind === 'net' ? null : await openFast(kind);
 const stats = openShardStats(memory.stats);
 const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
   tell({ type: 'lines', lines: ready }),
@@ -30,7 +30,7 @@ const shard = startShard({
   stats,
   descriptors,
   number,
-  transport: epoll ?? createNetTransport(onError),
+  transport: fast ?? createNetTransport(onError),
   onRecords: lines.add,
   onBackendEvent: event => tell({ type: 'backend', event }),
   onError,
@@ -87,12 +87,12 @@ port.on('message', (message: ToWorker) => {
     case 'cut':
       return shard.cut();
     case 'end':
-      epoll?.close();
+      fast?.close();
       process.exit(0);
   }
 });
-epoll?.start();
-tell({ type: 'ready', wake: epoll?.wakeDescriptor ?? null });
+fast?.start();
+tell({ type: 'ready', wake: fast?.wakeDescriptor ?? null });
 
 /** Errors cross with name, message and stack; anything odd that was thrown crosses as text. */
 function cloneable(error: unknown): unknown {

@@ -16,7 +16,6 @@ function config(additions: { top?: string; listener?: string; pool?: string; bac
 
 t.test('each of what is not there yet is named when it is switched on', async t => {
   const cases: [Parameters<typeof config>[0], string][] = [
-    [{ top: 'transport: epoll' }, 'transport'],
     [{ listener: 'limits: { perClient: { scope: cluster } }' }, 'listeners[0].limits.perClient.scope'],
     [{ listener: 'tls: { routeBy: server-name }' }, 'listeners[0].tls.routeBy'],
     [{ pool: 'source: [192.0.2.1],' }, 'pools[0].source'],

@@ -2,21 +2,20 @@
 import type { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import type { ShardTransport } from '../../lib/shard/messages.ts';
 import { spawnShard } from '../../lib/shard/spawn.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
-import { loadEpoll } from '../../lib/transport/epoll/load.ts';
+import { loadFast, type TransportName } from '../../lib/transport/fast.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
-const KINDS: readonly ShardTransport[] =
-  (await loadEpoll()).create === undefined ? ['net'] : ['net', 'epoll'];
+const KINDS: TransportName[] = ['net'];
+if ((await loadFast('epoll')).reason === undefined) KINDS.push('epoll');
 
 async function threaded(
   owner: Owner,
-  transport: ShardTransport,
+  transport: TransportName,
   settings: Parameters<typeof startInstance>[2],
 ) {
   const workers: Worker[] = [];

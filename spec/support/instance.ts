@@ -4,14 +4,29 @@ import { formatFault } from '../../lib/config/faults.ts';
 import { loadConfigText } from '../../lib/config/load.ts';
 import type { Address } from '../../lib/core/address.ts';
 import { type Server, startServer } from '../../lib/server.ts';
-import type { ShardChoice } from '../../lib/shards.ts';
+import { chooseShards, type ShardChoice } from '../../lib/shards.ts';
+import { FAST_TRANSPORTS, type TransportName } from '../../lib/transport/fast.ts';
 import { eventually, within } from './eventually.ts';
 import { type Metrics, scrape } from './metrics.ts';
 import type { Owner } from './owner.ts';
 
-/** The transports that every end-to-end test runs on. */
-export const TRANSPORTS = ['net'] as const;
-export type TransportName = (typeof TRANSPORTS)[number];
+/**
+ * The transports that every end-to-end test runs on: the reference, and what `auto` takes here; others by name, as in
+ * `SMTPLB_TRANSPORTS=epoll,net`.
+ */
+export const TRANSPORTS = await transportsHere();
+export type { TransportName };
+
+async function transportsHere(): Promise<readonly TransportName[]> {
+  const asked = process.env['SMTPLB_TRANSPORTS']?.split(',');
+  if (asked !== undefined) {
+    const unknown = asked.filter(name => name !== 'net' && !FAST_TRANSPORTS.some(fast => fast === name));
+    if (unknown.length > 0) throw new Error(`SMTPLB_TRANSPORTS: there is no transport ${unknown.join()}`);
+    return asked as TransportName[];
+  }
+  const { seats } = await chooseShards({ shards: 1, transport: 'auto' });
+  return [...new Set<TransportName>(['net', seats[0]?.transport ?? 'net'])];
+}
 
 /** One line of the log, parsed. */
 export type LogLine = Readonly<Record<string, unknown>>;

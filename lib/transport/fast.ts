@@ -1,0 +1,47 @@
+/** The transports that go to the kernel without Node's sockets: by name, the fastest first. */
+import type { Transport } from './contract.ts';
+import { loadEpoll } from './epoll/load.ts';
+import { loadUring } from './uring/load.ts';
+
+export const FAST_TRANSPORTS = ['io_uring', 'epoll'] as const;
+export type FastTransportName = (typeof FAST_TRANSPORTS)[number];
+export type TransportName = 'net' | FastTransportName;
+
+/** What they have in common: the thread they run in belongs to them, and hears messages when it is woken. */
+export interface FastTransport extends Transport {
+  /**
+   * An eventfd. The thread waits in the kernel for up to a tick and hears no message meanwhile: whoever posts one
+   * writes eight octets here, a count above zero.
+   */
+  readonly wakeDescriptor: number;
+  /** Begins to serve: from now on the thread belongs to the transport, and to its own event loop once a tick. */
+  start(): void;
+  /** Closes all that is open; nobody is told. The transport is of no use any more. */
+  close(): void;
+}
+
+export interface FastTransportOptions {
+  /** Where the open descriptors are recorded, for `closeAbandoned` if the thread should die. */
+  readonly descriptorRecord?: SharedArrayBuffer;
+}
+
+/** What became of the attempt to load one: a factory, or a sentence for the operator that says why there is none. */
+export type LoadedFast =
+  | {
+      readonly create: (
+        onHandlerError: (error: unknown) => void,
+        options?: FastTransportOptions,
+      ) => FastTransport;
+      readonly reason?: never;
+    }
+  | { readonly create?: never; readonly reason: string };
+
+const LOADERS: Readonly<Record<FastTransportName, () => Promise<LoadedFast>>> = {
+  io_uring: loadUring,
+  epoll: loadEpoll,
+};
+
+/** Tries all that the transport needs, the kernel included, and never rejects. For the thread that calls it. */
+export function loadFast(name: FastTransportName): Promise<LoadedFast> {
+  return LOADERS[name]();
+}
