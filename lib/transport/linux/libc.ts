@@ -278,7 +278,8 @@ export function bindRing({ library, addressOf, errno, view }: RingOptions): Ring
   const place = (bytes: Uint8Array): MemoryAddress => Number(addressOf(bytes)) as MemoryAddress;
   return {
     allocate(octets) {
-      const bytes = Buffer.allocUnsafeSlow((octets + 7) & ~7).fill(0);
+      // Memory of its own, of which the system gives only what is touched.
+      const bytes = Buffer.alloc((octets + 7) & ~7);
       return {
         address: place(bytes),
         bytes,

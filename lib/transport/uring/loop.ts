@@ -41,15 +41,20 @@ export class Loop {
   ) {
     this.#longestWaitMs = longestWaitMs;
     const table = createDescriptorTable<DescriptorHolder>(libc, descriptorRecord ?? openDescriptorRecord());
-    const ring = new Ring(calls);
-    table.adopt(this.#ringHolder, ring.descriptor);
-    const operations = new Operations();
-    const buffers = new Buffers(calls, ring);
-    this.shared = { libc, calls, table, ring, buffers, operations, onHandlerError, later: [] };
-    const wake = libc.eventfd();
-    if (wake < 0) throw systemError('eventfd', wake, 'for a shard');
-    this.#wake = new Wake(this.shared);
-    table.adopt(this.#wake, wake);
+    try {
+      const ring = new Ring(calls);
+      table.adopt(this.#ringHolder, ring.descriptor);
+      const operations = new Operations();
+      const buffers = new Buffers(calls, ring);
+      this.shared = { libc, calls, table, ring, buffers, operations, onHandlerError, later: [] };
+      const wake = libc.eventfd();
+      if (wake < 0) throw systemError('eventfd', wake, 'for a shard');
+      this.#wake = new Wake(this.shared);
+      table.adopt(this.#wake, wake);
+    } catch (error) {
+      table.closeAll();
+      throw error;
+    }
     this.#wake.arm();
   }
 
@@ -116,11 +121,10 @@ export class Loop {
   }
 
   #mustReturn(): boolean {
-    if (this.#wake.woken || this.#longestWaitMs < TICK_MS) return true;
     const nowMs = monotonicMs();
-    if (nowMs < this.#dueMs) return false;
-    this.#dueMs = nowMs + TICK_MS;
-    return true;
+    const isDue = nowMs >= this.#dueMs;
+    if (isDue) this.#dueMs = nowMs + TICK_MS;
+    return isDue || this.#wake.woken || this.#longestWaitMs < TICK_MS;
   }
 }
 
