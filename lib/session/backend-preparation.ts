@@ -74,9 +74,10 @@ export class BackendPreparation implements ConnectionHandler {
     if (this.#wanted?.mode === 'implicit') this.#secure(this.#wanted);
   }
 
-  /** Time is up: what that is. */
-  get timeout(): FaultCode {
-    return this.#stage === 'handshake' ? 'tls-failed' : 'greeting-timeout';
+  /** Time is up. */
+  timedOut(): void {
+    if (this.#stage === 'handshake') this.#handshakeFailed('it was not over in time');
+    else this.#fail('greeting-timeout', `the backend said nothing in time ${this.#where()}`);
   }
 
   onConnect(): void {}
@@ -122,16 +123,19 @@ export class BackendPreparation implements ConnectionHandler {
   }
 
   onClose(reason: CloseReason, fault?: TlsFault): void {
-    const { backend, plan } = this.#options;
-    if (this.#stage === 'handshake') {
-      this.#owner.count('tls/failed');
-      plan.tls?.sessions.delete(backend.row);
-      const detail = `the TLS handshake failed: ${printable(fault?.text ?? reason)}`;
-      return plan.tls?.mode === 'may' ? this.#goPlain(detail) : this.#fail('tls-failed', detail);
-    }
+    if (this.#stage === 'handshake') return this.#handshakeFailed(fault?.text ?? reason);
     const reset = reason === 'reset';
     const how = reset ? 'reset' : 'closed';
     this.#fail(reset ? 'reset-early' : 'closed-early', `the backend ${how} the connection ${this.#where()}`);
+  }
+
+  #handshakeFailed(why: string): void {
+    const { backend, plan } = this.#options;
+    this.#owner.count('tls/failed');
+    plan.tls?.sessions.delete(backend.row);
+    const detail = `the TLS handshake failed: ${printable(why)}`;
+    if (plan.tls?.mode === 'may') this.#goPlain(detail);
+    else this.#fail('tls-failed', detail);
   }
 
   /** The settings for a handshake that is still to be tried. */

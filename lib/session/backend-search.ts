@@ -312,7 +312,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
       case 'dialling':
         return this.#failed('connect-timeout');
       case 'greeting':
-        return this.#failed(this.#preparation?.timeout ?? 'greeting-timeout');
+        if (this.#preparation !== null) return this.#preparation.timedOut();
+        return this.#failed('greeting-timeout');
       case 'idle':
         return;
     }

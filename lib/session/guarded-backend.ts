@@ -19,17 +19,22 @@ export class GuardedBackend implements Connection, ConnectionHandler {
   readonly #guard = new CommandGuard();
   readonly #reader = new ReplyReader();
   readonly #hellos = createHelloRewriter({ cut: FORBIDDEN_WORDS, add: [] });
-  readonly #onForged: () => void;
+  readonly #onBroken: (cause: 'forged-identity' | 'backend-protocol') => void;
   /** The reply that is being read answers EHLO; null between replies. */
   #inHello: boolean | null = null;
   /** What must not go on before a reply; at most what the session writes before it minds that it should wait. */
   #held: Uint8Array[] = [];
   #over = false;
+  /** It is the backend that cannot be followed. */
+  #nonsense = false;
 
-  /** `onForged`: the client has said what it must not, or what nobody can follow; nothing of it was passed on. */
-  constructor(inner: Connection, onForged: () => void) {
+  /**
+   * `onBroken`: the client has said what it must not, or what nobody can follow, and nothing of it was passed on; or the
+   * backend's replies are none.
+   */
+  constructor(inner: Connection, onBroken: (cause: 'forged-identity' | 'backend-protocol') => void) {
     this.#inner = inner;
-    this.#onForged = onForged;
+    this.#onBroken = onBroken;
     this.handler = inner.handler;
     inner.handler = this;
   }
@@ -83,7 +88,7 @@ export class GuardedBackend implements Connection, ConnectionHandler {
     const shown = this.#observe(bytes);
     if (shown.length > 0) this.handler.onBytes(shown);
     if (this.#held.length > 0 && !this.#over && this.#guard.state !== 'waiting') this.#release();
-    else if (this.#guard.state === 'broken') this.#forged();
+    else if (this.#guard.state === 'broken') this.#broken();
   }
 
   onEnd(): void {
@@ -104,7 +109,7 @@ export class GuardedBackend implements Connection, ConnectionHandler {
   #pass(bytes: Uint8Array): boolean {
     const length = this.#guard.read(bytes, 0);
     if (this.#guard.state === 'broken') {
-      this.#forged();
+      this.#broken();
       return false;
     }
     const hasRoom = length === 0 || this.#inner.write(bytes.subarray(0, length));
@@ -134,6 +139,7 @@ export class GuardedBackend implements Connection, ConnectionHandler {
       if (isFault(status)) {
         // Which reply answers what can no longer be told, and with that what the backend reads as commands.
         this.#guard.state = 'broken';
+        this.#nonsense = true;
         break;
       }
       at = next;
@@ -144,11 +150,11 @@ export class GuardedBackend implements Connection, ConnectionHandler {
     return shown.length === 1 ? (shown[0] as Uint8Array) : Buffer.concat(shown);
   }
 
-  #forged(): void {
+  #broken(): void {
     if (this.#over) return;
     this.#over = true;
     this.#held = [];
-    this.#onForged();
+    this.#onBroken(this.#nonsense ? 'backend-protocol' : 'forged-identity');
   }
 }
 

@@ -21,9 +21,9 @@ export function handshakeOf(
 export function guarded(
   backend: Connection,
   greeting: readonly Uint8Array[],
-  onForged: () => void,
+  onBroken: (cause: 'forged-identity' | 'backend-protocol') => void,
 ): Connection {
-  const guard = new GuardedBackend(backend, onForged);
+  const guard = new GuardedBackend(backend, onBroken);
   guard.greeted(greeting);
   return guard;
 }

@@ -165,7 +165,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
     this.#enter('handshaking');
     this.#committedAtMs = this.#context.wheel.now();
     const trusting = this.#context.balancer.pool.identity === 'xclient';
-    this.#backend = trusting ? guarded(backend, greeting, () => this.terminate('forged-identity')) : backend;
+    this.#backend = trusting ? guarded(backend, greeting, cause => this.terminate(cause)) : backend;
     this.#handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
     this.#handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
   }
