@@ -1,5 +1,7 @@
 /** Backends that are told by XCLIENT who the client is; and clients who would like to tell them. */
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect } from 'node:tls';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority } from '../support/certificates.ts';
@@ -233,4 +235,46 @@ for (const transport of TRANSPORTS) {
     t.match(await instance.sessions(1), [{ backend: 'b2', retries }]);
     await instance.idle();
   });
+
+  t.test(
+    `${transport}: inside TLS that ends at the listener a client is guarded as well`,
+    needsRoot('postfix', 'openssl'),
+    async t => {
+      const authority = await createAuthority(t);
+      const { certFile, keyFile } = await authority.issue({ names: ['lb.example'] });
+      const postfix = await startPostfix(t, { main: TRUSTING });
+      const listener = { tls: { mode: 'implicit', certificates: [{ cert: certFile, key: keyFile }] } };
+      const pool = { identity: 'xclient' };
+      const instance = await startInstance(
+        t,
+        transport,
+        mx([formatAddress(postfix.address)], pool, listener),
+      );
+      const address = instance.address();
+      if (address.family === 'unix') throw new Error('not an IP address');
+      for (const last of [FORGED, `MAIL FROM:<a@b.example>\r\nRSET\r\n${FORGED}`]) {
+        const socket = connect({
+          host: address.host,
+          port: address.port,
+          ca: authority.cert,
+          servername: 'lb.example',
+        });
+        let heard = '';
+        socket
+          .on('error', () => {})
+          .on('data', bytes => {
+            heard += bytes;
+            if (/^220 [^\n]*\n$/.test(heard)) socket.write('EHLO client.example\r\n');
+            else if (/^250 /m.test(heard) && !socket.writableEnded) socket.end(last);
+          });
+        await once(socket, 'close');
+        t.match(heard, /250-PIPELINING/);
+        t.notMatch(heard, /XCLIENT|STARTTLS|220[\s\S]*220/, 'neither offered nor taken');
+      }
+      // Before its first mail the listener answers 550 itself; after that the guard ends the session.
+      t.match(await instance.sessions(2), [{ cause: 'normal' }, { cause: 'forged-identity' }]);
+      t.notMatch(await postfix.log(), /203\.0\.113\.66/);
+      await instance.idle();
+    },
+  );
 }
