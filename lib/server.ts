@@ -3,6 +3,7 @@ import type { Outcome } from './admin/control.ts';
 import { createOperatorState } from './admin/operator-state.ts';
 import { sessionDescriptors } from './admission/descriptor-budget.ts';
 import type { BackendEvent } from './balancer/balancer.ts';
+import { createClusterOperation } from './cluster-operation.ts';
 import { openClusterPlane } from './cluster-plane.ts';
 import type { Config } from './config/config.ts';
 import { startControlPlane } from './control-plane.ts';
@@ -25,7 +26,7 @@ import type { DataPlane } from './shard/data-plane.ts';
 import { startDataPlane } from './shard/fleet.ts';
 import type { SeatKind } from './shard/seat.ts';
 import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
-import { checkReader, readStatus } from './status.ts';
+import { checkReader, readStatus, type StatusSources } from './status.ts';
 
 /** One running instance. */
 export interface Server {
@@ -64,7 +65,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { level } = config.log;
   const log = createLog({ level, instance: config.instance, ...(options.log && { out: options.log }) });
   const { logger } = log;
-  const startedAt = new Date().toISOString();
+  const startedAtMs = Date.now();
   const board = openBoard();
   const { seats, notes, spawn } = options.shards ?? (await chooseShards(config));
   const stats = seats.map(() => openShardStats());
@@ -88,6 +89,17 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   });
   const edgeTls = createEdgeTls(logger);
   const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
+  const operation = createClusterOperation({
+    cluster,
+    config,
+    operator,
+    version,
+    startedAtMs,
+    state: () => lifecycle.stopping ?? 'running',
+    isSuccessor: inheritance.fromPredecessor,
+    logger,
+  });
+  await operation.listen();
   /** What runs beside the data plane, and ends after it. */
   const stopOthers = async (): Promise<void> => {
     edgeTls.stop();
@@ -132,6 +144,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     throw error;
   });
   for (const note of notes) logger.info(note);
+  operation.attach(plane);
   cluster?.start(() => plane.snapshot);
   edgeTls.start(() => {
     plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use'));
@@ -151,11 +164,22 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     },
   });
   const reloader = createReloader({ plane, started: config, read: options.read ?? null, notifier, logger });
-  const sources = { plane, board, shards: stats, nowMs: monotonicMs, checkOf: checkReader(plane, monitor) };
+  const sources: StatusSources = {
+    plane,
+    board,
+    operator,
+    operation,
+    othersAt: cluster?.othersAt ?? (() => null),
+    shards: stats,
+    nowMs: monotonicMs,
+    checkOf: checkReader(plane, monitor),
+  };
+  const startedAt = new Date(startedAtMs).toISOString();
   const control = createControl({
     plane,
     board,
     operator,
+    operation,
     logger,
     reload: reloader.reload,
     upgrade: lifecycle.upgrade,

@@ -1,3 +1,4 @@
+import type { OperatorState } from './admin/operator-state.ts';
 import type {
   BackendStatus,
   CheckStatus,
@@ -5,6 +6,7 @@ import type {
   PoolStatus,
   StatusDocument,
 } from './admin/status.ts';
+import type { ClusterOperation } from './cluster-operation.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { formatAddress } from './core/address.ts';
 import type { Board } from './core/board.ts';
@@ -20,6 +22,10 @@ import type { ListenerSnapshot } from './session/snapshot.ts';
 export interface StatusSources {
   readonly plane: ControlPlane;
   readonly board: Board;
+  readonly operator: OperatorState;
+  readonly operation: ClusterOperation;
+  /** Sessions that the other instances have at a backend; null where that is not known. */
+  readonly othersAt: (pool: string, backend: string) => number | null;
   readonly shards: readonly ShardStats[];
   readonly nowMs: () => number;
   /** What checks last found; null where the pool has none. */
@@ -40,13 +46,14 @@ export function checkReader(plane: ControlPlane, monitor: Monitor): StatusSource
   };
 }
 
-type Parts = Pick<StatusDocument, 'listeners' | 'pools' | 'generation'>;
+type Parts = Pick<StatusDocument, 'listeners' | 'pools' | 'generation' | 'cluster'>;
 
 /** The parts of the status document that are read from the counters. */
 export function readStatus(sources: StatusSources): Parts {
   const { listeners, pools } = sources.plane.snapshot;
   return {
     generation: sources.plane.generation,
+    cluster: sources.operation.summary(),
     listeners: listeners.map(listener => listenerStatus(listener, sources)),
     pools: pools.map(pool => poolStatus(pool, sources)),
   };
@@ -93,10 +100,11 @@ function backendStatus(
   pool: string,
   backend: BackendSnapshot,
   configuredWeight: number,
-  { board, checkOf, nowMs, shards }: StatusSources,
+  { board, checkOf, nowMs, operator, othersAt, shards }: StatusSources,
 ): BackendStatus {
   const { row } = backend;
   const now = nowMs();
+  const scope = operator.scopeOf(pool, backend.name);
   const trusted = standing(board, row, now) === 'trusted';
   return {
     name: backend.name,
@@ -105,6 +113,8 @@ function backendStatus(
     configuredWeight,
     backup: backend.backup,
     admin: backend.admin,
+    adminScope: scope.admin,
+    weightScope: scope.weight,
     health: backend.health,
     check: checkOf(pool, backend.name),
     ejectedForSeconds: trusted
@@ -112,6 +122,7 @@ function backendStatus(
       : Math.max(0, Math.ceil(((board.backendRetryAtMs[row] as number) - now) / 1_000)),
     failuresInARow: Atomics.load(board.backendFailures, row),
     active: Atomics.load(board.backendSlots, row),
+    activeElsewhere: othersAt(pool, backend.name),
     limit: bound(backend.maxConnections),
     picks: sum(shards, shard => shard.backends.get(row, 'picks')),
     failures: sum(shards, shard => faults(code => shard.backends.get(row, code))),

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { AdminState } from '../pool/snapshot.ts';
 import { type Answer, failure, json } from './answer.ts';
-import type { Control, Outcome } from './control.ts';
+import type { Control, Outcome, VerbScope } from './control.ts';
 import { type GuardOptions, refuseVerb } from './guard.ts';
 
 const ADMIN_STATES: ReadonlyMap<string, AdminState> = new Map([
@@ -24,6 +24,7 @@ export async function answerApi(
   const [what] = parts;
   if (request.method === 'GET' || request.method === 'HEAD') {
     if (what === 'status' && parts.length === 1) return json(200, control.status());
+    if (what === 'cluster' && parts.length === 1) return json(200, await control.cluster());
     if (what === 'sessions' && parts.length === 1) return sessions(url, control);
     return failure(404, 'there is no such resource; see docs/operating.md for the API');
   }
@@ -45,9 +46,12 @@ export async function answerApi(
   ) {
     return failure(404, 'there is no such verb; see docs/operating.md for the API');
   }
+  const cluster = body.get('cluster') ?? false;
+  if (typeof cluster !== 'boolean') return failure(400, 'cluster is true or false');
+  const scope: VerbScope = cluster ? 'cluster' : 'instance';
   const state = ADMIN_STATES.get(verb ?? '');
-  if (state !== undefined) return setAdmin(control, pool, backend, state, body);
-  if (verb === 'weight') return setWeight(control, pool, backend, body);
+  if (state !== undefined) return setAdmin(control, pool, backend, state, body, scope);
+  if (verb === 'weight') return setWeight(control, pool, backend, body, scope);
   return failure(404, `a backend can be told ready, drain, maint or weight, not ${JSON.stringify(verb)}`);
 }
 
@@ -68,21 +72,28 @@ async function setAdmin(
   backend: string,
   state: AdminState,
   body: Body,
+  scope: VerbScope,
 ): Promise<Answer> {
   const endSessions = body.get('endSessions') ?? false;
   if (typeof endSessions !== 'boolean') return failure(400, 'endSessions is true or false');
   if (endSessions && state !== 'maint')
     return failure(400, 'endSessions goes with maint; drain lets sessions finish');
-  return outcome(await control.setAdmin(pool, backend, state, endSessions));
+  return outcome(await control.setAdmin(pool, backend, state, endSessions, scope));
 }
 
-async function setWeight(control: Control, pool: string, backend: string, body: Body): Promise<Answer> {
+async function setWeight(
+  control: Control,
+  pool: string,
+  backend: string,
+  body: Body,
+  scope: VerbScope,
+): Promise<Answer> {
   const weight = body.get('weight');
-  if (weight === null) return outcome(await control.setWeight(pool, backend, null));
+  if (weight === null) return outcome(await control.setWeight(pool, backend, null, scope));
   if (typeof weight !== 'number' || !Number.isInteger(weight) || weight < 1 || weight > MAX_WEIGHT) {
     return failure(400, `weight is a whole number from 1 to ${MAX_WEIGHT}, or null for the configuration's`);
   }
-  return outcome(await control.setWeight(pool, backend, weight));
+  return outcome(await control.setWeight(pool, backend, weight, scope));
 }
 
 function outcome({ ok, message }: Outcome): Answer {

@@ -5,13 +5,23 @@ import { causesModule } from './causes.ts';
 const FOLDER = new URL('./page/', import.meta.url);
 const FILES: readonly (readonly [path: string, file: string, type: string])[] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
-  ...['base', 'page', 'pools', 'listeners', 'phone'].map(
+  ...['base', 'page', 'pools', 'listeners', 'cluster', 'phone'].map(
     name => [`/${name}.css`, `${name}.css`, 'text/css; charset=utf-8'] as const,
   ),
   ['/icon.svg', 'icon.svg', 'image/svg+xml'],
-  ...['backends', 'dom', 'format', 'judge', 'listeners', 'operator', 'page', 'plot', 'series', 'stream'].map(
-    name => [`/${name}.js`, `${name}.js`, 'text/javascript; charset=utf-8'] as const,
-  ),
+  ...[
+    'backends',
+    'cluster',
+    'dom',
+    'format',
+    'judge',
+    'listeners',
+    'operator',
+    'page',
+    'plot',
+    'series',
+    'stream',
+  ].map(name => [`/${name}.js`, `${name}.js`, 'text/javascript; charset=utf-8'] as const),
 ];
 
 /**

@@ -1,4 +1,6 @@
 import type { AdminState, Health } from '../pool/snapshot.ts';
+import type { ClusterSummary } from './cluster-status.ts';
+import type { WordScope } from './operator-state.ts';
 
 /**
  * What an instance says of itself: the body of `GET /api/v1/status`, of each event of `/api/v1/events`, and what the
@@ -15,6 +17,8 @@ export interface StatusDocument {
   readonly generation: number;
   /** What the last reload came to, if there was one. */
   readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | null;
+  /** Null where no Redis is configured: the instance is alone. */
+  readonly cluster: ClusterSummary | null;
   readonly listeners: readonly ListenerStatus[];
   readonly pools: readonly PoolStatus[];
 }
@@ -52,6 +56,9 @@ export interface BackendStatus {
   readonly configuredWeight: number;
   readonly backup: boolean;
   readonly admin: AdminState;
+  /** To whom that was said: to this instance, or to the cluster; null where nobody has said anything. */
+  readonly adminScope: WordScope;
+  readonly weightScope: WordScope;
   readonly health: Health;
   /** What checks last found; null where the pool has none. */
   readonly check: CheckStatus | null;
@@ -59,6 +66,8 @@ export interface BackendStatus {
   readonly ejectedForSeconds: number | null;
   readonly failuresInARow: number;
   readonly active: number;
+  /** Sessions of the other instances there, a moment ago; null where there are none or they have not been heard. */
+  readonly activeElsewhere: number | null;
   readonly limit: number | null;
   readonly picks: number;
   readonly failures: number;

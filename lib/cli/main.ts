@@ -20,10 +20,11 @@ const USAGE = `Usage: smtplb COMMAND
   schema                                      print the JSON Schema of configuration files
   sink --listen ADDR                          an SMTP server that accepts and forgets, for trials
   status [--json]                             listeners, pools and backends of a running instance
+  status --cluster [--json]                   the instances that share its Redis
   top                                         the same, live
   sessions                                    its sessions
   ready|drain|maint POOL/BACKEND              says whether a backend takes sessions
-  weight POOL/BACKEND WEIGHT|default          says how many
+  weight POOL/BACKEND WEIGHT|default          says how many; with --cluster, these are said to all instances
   reload                                      makes it read its configuration anew
   upgrade                                     replaces it by a new process, without a gap
   transparent-setup [--apply]                 the host's rules for identity transparent

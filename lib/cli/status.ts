@@ -1,26 +1,34 @@
+import type { ClusterDocument, ClusterSummary } from '../admin/cluster-status.ts';
 import type { BackendStatus, StatusDocument } from '../admin/status.ts';
-import { printable } from '../core/text.ts';
 import { ADMIN_HELP } from './admin-client.ts';
 import { withAdmin } from './admin-command.ts';
+import { clusterText } from './cluster-status.ts';
+import { printableLines } from './printable-lines.ts';
 import { table } from './table.ts';
 import { parseFlags } from './usage.ts';
 
-const USAGE = `Usage: smtplb status [--json] [--admin ADDR]
+const USAGE = `Usage: smtplb status [--cluster] [--json] [--admin ADDR]
 
 Shows listeners, pools and backends of a running instance.
 
-  --json         the document that GET /api/v1/status answers with
+  --cluster      the instances of its cluster instead: what they are, and where they differ
+  --json         the document that GET /api/v1/status answers with, or GET /api/v1/cluster
 ${ADMIN_HELP}`;
 
 export async function statusCommand(argv: readonly string[]): Promise<number> {
-  const options = { json: { type: 'boolean', default: false }, admin: { type: 'string' } } as const;
+  const options = {
+    json: { type: 'boolean', default: false },
+    cluster: { type: 'boolean', default: false },
+    admin: { type: 'string' },
+  } as const;
   const parsed = parseFlags(argv, USAGE, { options });
   if (!parsed.ok) return parsed.status;
-  return withAdmin(parsed.args.values.admin, USAGE, async client => {
-    const status = (await client.get('/api/v1/status')) as StatusDocument;
-    process.stdout.write(
-      parsed.args.values.json ? `${JSON.stringify(status, null, 2)}\n` : statusText(status),
-    );
+  const { admin, cluster, json } = parsed.args.values;
+  return withAdmin(admin, USAGE, async client => {
+    const document = await client.get(cluster ? '/api/v1/cluster' : '/api/v1/status');
+    const text = () =>
+      cluster ? clusterText(document as ClusterDocument) : statusText(document as StatusDocument);
+    process.stdout.write(json ? `${JSON.stringify(document, null, 2)}\n` : text());
     return 0;
   });
 }
@@ -42,15 +50,20 @@ export function statusText(status: StatusDocument): string {
     ]),
   );
   const backends = table(
-    ['BACKEND', 'ADDRESS', 'STATE', 'ACTIVE', 'LIMIT', 'WEIGHT', 'PICKS', 'FAILED', 'LAST CHECK'],
+    [
+      ...['BACKEND', 'ADDRESS', 'STATE', 'ACTIVE'],
+      ...(status.cluster === null ? [] : ['ELSEWHERE']),
+      ...['LIMIT', 'WEIGHT', 'PICKS', 'FAILED', 'LAST CHECK'],
+    ],
     status.pools.flatMap(pool =>
       pool.backends.map(backend => [
         `${pool.name}/${backend.name}`,
         backend.address,
         stateText(backend),
         backend.active,
+        ...(status.cluster === null ? [] : [backend.activeElsewhere ?? '-']),
         backend.limit ?? '-',
-        backend.weight,
+        `${backend.weight}${backend.weightScope === 'cluster' && backend.weight !== backend.configuredWeight ? ' (cluster)' : ''}`,
         backend.picks,
         backend.failures,
         checkText(backend),
@@ -60,15 +73,25 @@ export function statusText(status: StatusDocument): string {
   const queues = status.pools
     .filter(({ queued }) => queued > 0)
     .map(({ name, queued, queueSize }) => `pool ${name}: ${queued} of at most ${queueSize} sessions wait\n`);
+  const cluster = status.cluster === null ? '' : clusterLines(status.cluster);
   return printableLines(
-    `${head}${reload}\n${listeners}\n${backends}${queues.length > 0 ? '\n' : ''}${queues.join('')}`,
+    `${head}${reload}${cluster}\n${listeners}\n${backends}${queues.length > 0 ? '\n' : ''}${queues.join('')}`,
   );
 }
 
+function clusterLines({ instances, name, redis, warnings }: ClusterSummary): string {
+  const lost = redis.status === 'unreachable' ? `, Redis is not reachable: ${redis.reason}` : '';
+  const there = instances === 1 ? '1 instance' : `${instances} instances`;
+  return [`cluster ${name}: ${there}${lost}`, ...warnings.map(warning => `! ${warning}`)]
+    .map(line => `${line}\n`)
+    .join('');
+}
+
 /** Health and the operator's word in as few words as they need. */
-export function stateText({ admin, health, ejectedForSeconds, backup }: BackendStatus): string {
+export function stateText({ admin, adminScope, health, ejectedForSeconds, backup }: BackendStatus): string {
+  const said = admin === 'ready' ? '' : ` ${admin}${adminScope === 'cluster' ? ' (cluster)' : ''}`;
   const failing = ejectedForSeconds === null ? '' : ` failing(${ejectedForSeconds}s)`;
-  return `${health}${admin === 'ready' ? '' : ` ${admin}`}${failing}${backup ? ' backup' : ''}`;
+  return `${health}${said}${failing}${backup ? ' backup' : ''}`;
 }
 
 function checkText({ check }: BackendStatus): string {
@@ -76,12 +99,4 @@ function checkText({ check }: BackendStatus): string {
   return check.outcome === null
     ? 'none yet'
     : `${check.outcome} ${Math.round(check.durationMs)} ms ${check.detail}`.trim();
-}
-
-/** What a backend has said ends up in a terminal: no control character of its may. */
-function printableLines(text: string): string {
-  return text
-    .split('\n')
-    .map(line => printable(line, 400))
-    .join('\n');
 }

@@ -30,6 +30,8 @@ export interface OperatorWordsOptions {
 export interface OperatorWords {
   /** What an exchange has told of the number of the words: if it is another, they are read. Bounded; nobody waits. */
   follow(wordsId: string): void;
+  /** Reads them now; resolves when that is done, or has failed. */
+  read(): Promise<void>;
   /** Resolves when Redis has it, after `onWords`; undefined when it did not answer, `full` where there is no room. */
   say(word: NewWord): Promise<'said' | 'full' | undefined>;
   /** Values in Redis that were no words and were thrown away, since the start. */
@@ -79,6 +81,9 @@ export function createOperatorWords(options: OperatorWordsOptions): OperatorWord
           log.warn({ event: 'operator-words', err: error }, 'the words of the cluster were not put into use');
         },
       );
+    },
+    async read() {
+      await exchange(null);
     },
     say: exchange,
     get nonsense() {

@@ -81,9 +81,9 @@ t.test('bodies', async t => {
   await said('weight', { weight: null });
   await said('maint', { endSessions: true });
   t.same(calls.slice(-3), [
-    ['setWeight', 'mx', 'mx1', 256],
-    ['setWeight', 'mx', 'mx1', null],
-    ['setAdmin', 'mx', 'mx1', 'maint', true],
+    ['setWeight', 'mx', 'mx1', 256, 'instance'],
+    ['setWeight', 'mx', 'mx1', null, 'instance'],
+    ['setAdmin', 'mx', 'mx1', 'maint', true, 'instance'],
   ]);
 });
 
@@ -106,7 +106,7 @@ t.test('a body that breaks off harms nobody', async t => {
   );
   client.reset();
   t.equal((await post(tcp, `${MX1}/drain`, undefined, { token: TOKEN })).status, 200);
-  t.same(calls, [['setAdmin', 'mx', 'mx1', 'drain', false]]);
+  t.same(calls, [['setAdmin', 'mx', 'mx1', 'drain', false, 'instance']]);
 });
 
 t.test('names with slashes, percent signs and other alphabets arrive as they are', async t => {
@@ -125,11 +125,11 @@ t.test('names with slashes, percent signs and other alphabets arrive as they are
   for (const name of names) {
     const path = `pools/${encodeURIComponent(name)}/backends/${encodeURIComponent(name)}/drain`;
     t.equal((await post(unix, path)).status, 200, name);
-    t.same(calls.at(-1), ['setAdmin', name, name, 'drain', false]);
+    t.same(calls.at(-1), ['setAdmin', name, name, 'drain', false, 'instance']);
   }
   const before = calls.length;
   t.equal((await post(unix, 'pools/mx/backends/%zz/drain')).status, 200, 'an escape that is none');
-  t.same(calls.at(-1), ['setAdmin', 'mx', '%zz', 'drain', false], 'is a name like any other');
+  t.same(calls.at(-1), ['setAdmin', 'mx', '%zz', 'drain', false, 'instance'], 'is a name like any other');
   for (const path of ['pools/mx/backends/a/b/drain', 'pools//backends', 'pools/mx/backend/mx1/drain', '%']) {
     t.equal((await post(unix, path)).status, 404, path);
   }

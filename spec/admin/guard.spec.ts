@@ -46,8 +46,8 @@ t.test('verbs over TCP need the token', async t => {
     'the scheme is a word of any case (RFC 9110 section 11.1)',
   );
   t.same(calls, [
-    ['setAdmin', 'mx', 'mx1', 'drain', false],
-    ['setAdmin', 'mx', 'mx1', 'drain', false],
+    ['setAdmin', 'mx', 'mx1', 'drain', false, 'instance'],
+    ['setAdmin', 'mx', 'mx1', 'drain', false, 'instance'],
   ]);
   for (const path of ['/api/v1/status', '/']) t.equal((await call(tcp, path)).status, 200, 'to read is free');
 });

@@ -2,6 +2,7 @@ import { startAdmin } from '../../lib/admin/admin.ts';
 import type { StatusDocument } from '../../lib/admin/status.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import type { Owner } from '../support/owner.ts';
+import { madeUpCluster } from './made-up-cluster.ts';
 
 export const MADE_UP_TOKEN = 'a-token-that-is-made-up';
 
@@ -10,6 +11,7 @@ export async function startMadeUpAdmin(
   owner: Owner,
   status: () => StatusDocument,
   port = 0,
+  cluster = async () => madeUpCluster(),
 ): Promise<{ readonly url: string; readonly port: number; close(): Promise<void> }> {
   const no = { ok: false, message: 'this instance is made up' };
   const admin = await startAdmin({
@@ -22,6 +24,7 @@ export async function startMadeUpAdmin(
     unready: () => null,
     control: {
       status,
+      cluster,
       sessions: async () => [],
       setAdmin: async () => no,
       setWeight: async () => no,

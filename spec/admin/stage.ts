@@ -7,6 +7,7 @@ import type { Address } from '../../lib/core/address.ts';
 import type { Owner } from '../support/owner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { madeUpStatus } from './made-up.ts';
+import { madeUpCluster } from './made-up-cluster.ts';
 
 export const TOKEN = 'Tq7.wErTz-91_not-to-be-seen';
 
@@ -46,6 +47,7 @@ export async function startStage(owner: Owner, options: StageOptions = {}): Prom
       calls.push(['sessions', filter]);
       return [];
     },
+    cluster: async () => madeUpCluster(),
     setAdmin: async (...args) => told('setAdmin')(...args),
     setWeight: async (...args) => told('setWeight')(...args),
     reload: async () => told('reload')(),

@@ -17,6 +17,9 @@ const BACKEND: BackendStatus = {
   configuredWeight: 1,
   backup: false,
   admin: 'ready',
+  adminScope: null,
+  weightScope: null,
+  activeElsewhere: null,
   health: 'up',
   check: null,
   ejectedForSeconds: null,
@@ -37,6 +40,7 @@ function status(
   const bytes = { bytesFromClients: accepted * 1_000, bytesFromBackends: 0, starttlsUsed: 0, ended: {} };
   return {
     instance: 'edge-1',
+    cluster: null,
     version: '1.2.3',
     startedAt: new Date(0).toISOString(),
     now: new Date(second * 1_000).toISOString(),

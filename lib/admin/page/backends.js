@@ -93,6 +93,7 @@ function createRow({ pool, backend: { name } }) {
   const active = h('span', { class: 'amount' });
   const limit = h('span', { class: 'quiet' });
   const used = bar();
+  const elsewhere = h('span', { class: 'under elsewhere' });
   const picks = h('span', { class: 'amount' });
   const recent = h('span', { class: 'amount' });
   const failures = h('span', { class: 'quiet' });
@@ -113,7 +114,7 @@ function createRow({ pool, backend: { name } }) {
       h('span', { class: 'under' }, address, weight),
     ),
     cell('State', health.element, admin.element),
-    cell('Sessions', h('span', {}, active, limit), used.element),
+    cell('Sessions', h('span', {}, active, limit), used.element, elsewhere),
     cell('Picks/s', picks),
     cell('Failures', recent, failures),
     cell('Last check', why, h('span', {}, outcome, facts), detail, certificate.element),
@@ -136,6 +137,8 @@ function createRow({ pool, backend: { name } }) {
       say(active, count(backend.active));
       say(limit, backend.limit === null ? '' : ` / ${count(backend.limit)}`);
       used.update(backend.active, backend.limit);
+      show(elsewhere, backend.activeElsewhere !== null);
+      say(elsewhere, `${count(backend.activeElsewhere)} at other instances`);
       say(picks, rate(series.rateOf('backends', keyOf(poolName, name), 'picks')));
       const grown = lately.failures(poolName, name, backend.failures);
       put(recent, 'data-some', grown > 0 ? 'yes' : null);

@@ -28,12 +28,13 @@ export function healthOf(backend) {
 }
 
 /** The operator's word, where it is not `ready`. */
-export function adminOf({ admin, active }) {
+export function adminOf({ admin, adminScope, active }) {
   if (admin === 'ready') return null;
   const left = active === 0 ? 'none left' : `${count(active)} left`;
+  const whose = adminScope === 'cluster' ? ' (cluster)' : '';
   return admin === 'drain'
-    ? { level: 'drain', word: `drain, ${left}` }
-    : { level: 'maint', word: `maint, ${left}` };
+    ? { level: 'drain', word: `drain${whose}, ${left}` }
+    : { level: 'maint', word: `maint${whose}, ${left}` };
 }
 
 export function isSick(backend) {
@@ -58,6 +59,7 @@ export function judge(status, series) {
   const { lastReload, listeners, pools, state } = status;
   const notes = [
     ...(lastReload !== null && !lastReload.ok ? [reloadNote(status)] : []),
+    ...(status.cluster === null ? [] : clusterNotes(status.cluster)),
     ...pools.flatMap(poolNotes),
     ...listeners.flatMap(listener => listenerNotes(listener, series.lately())),
   ].sort((a, b) => RANK.indexOf(a.level) - RANK.indexOf(b.level));
@@ -93,6 +95,14 @@ function reloadNote({ generation, lastReload, now }) {
   };
 }
 
+function clusterNotes({ name, redis, warnings }) {
+  const note = (key, text) => ({ key: `cluster ${key}`, level: 'warn', subject: `cluster ${name}`, text });
+  const notes = warnings.map(warning => note(warning, `${warning}.`));
+  if (redis.status === 'unreachable')
+    notes.unshift(note('redis', `cannot reach Redis (${redis.reason}): this instance chooses on its own.`));
+  return notes;
+}
+
 function poolNotes(pool) {
   const { backends, name, queued, queueSize } = pool;
   const notes = [];
@@ -125,8 +135,9 @@ function backendNotes(pool, backend) {
     note('health', health.level, [`is ${health.word}.`, health.why, found].filter(Boolean).join(' '));
   }
   const left = backend.active === 0 ? 'no session left' : `${plural(backend.active, 'session')} left`;
-  if (backend.admin === 'drain') note('admin', 'drain', `is drained, ${left}.`);
-  if (backend.admin === 'maint') note('admin', 'maint', `is in maintenance, ${left}.`);
+  const whose = backend.adminScope === 'cluster' ? ' in the whole cluster' : '';
+  if (backend.admin === 'drain') note('admin', 'drain', `is drained${whose}, ${left}.`);
+  if (backend.admin === 'maint') note('admin', 'maint', `is in maintenance${whose}, ${left}.`);
   const days = check?.certificateDaysLeft ?? null;
   if (days !== null && certificateLevel(days) !== null) {
     note('certificate', days < 0 ? 'warn' : 'soon', `${certificateText(days)}.`);

@@ -15,6 +15,8 @@ export function createOperator(changed) {
   );
   let token = sessionStorage.getItem(KEY);
 
+  const isForCluster = () => !byId('scope').hidden && byId('scope-cluster').checked;
+
   const keep = next => {
     token = next;
     if (token === null) sessionStorage.removeItem(KEY);
@@ -66,8 +68,12 @@ export function createOperator(changed) {
   }
 
   /** Asks before anything that may end sessions. Resolves with the body to send, or null. */
-  function confirmMaint(pool, { active, name }) {
-    say(byId('maint-title'), `Put ${pool}/${name} into maintenance?`);
+  function confirmMaint(pool, { active: here, activeElsewhere, name }, isCluster) {
+    const active = here + (isCluster ? (activeElsewhere ?? 0) : 0);
+    say(
+      byId('maint-title'),
+      `Put ${pool}/${name} into maintenance${isCluster ? ' in the whole cluster' : ''}?`,
+    );
     say(
       byId('maint-text'),
       active === 0
@@ -99,9 +105,15 @@ export function createOperator(changed) {
     get hasToken() {
       return token !== null;
     },
+    /** Whether there is a cluster that could be told. */
+    offerCluster(isThere) {
+      show(byId('scope'), isThere);
+    },
     async tell(pool, backend, verb, button) {
-      const body = verb === 'maint' ? await confirmMaint(pool, backend) : {};
-      if (body === null) return button.focus();
+      const isCluster = isForCluster();
+      const chosen = verb === 'maint' ? await confirmMaint(pool, backend, isCluster) : {};
+      if (chosen === null) return button.focus();
+      const body = isCluster ? { ...chosen, cluster: true } : chosen;
       put(button, 'aria-busy', 'true');
       await call(pool, backend.name, verb, body);
       put(button, 'aria-busy', null);

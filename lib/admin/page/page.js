@@ -1,4 +1,5 @@
 import { anchor, renderPools } from './backends.js';
+import { createCluster } from './cluster.js';
 import { chip, each, h, put, say, show, sign } from './dom.js';
 import { count, duration, octets, plural, rate } from './format.js';
 import { judge, serves } from './judge.js';
@@ -11,6 +12,7 @@ import { startStream } from './stream.js';
 const byId = id => document.getElementById(id);
 const series = createSeries();
 const operator = createOperator(refresh);
+const cluster = createCluster();
 let shown = null;
 
 const perSecond = number => `${rate(number)}/s`;
@@ -52,6 +54,8 @@ function render(status) {
   renderVerdict(status, verdict);
   renderPlots(status);
   renderPools(byId('pools'), status.pools, view);
+  cluster.update(status);
+  operator.offerCluster(status.cluster !== null);
   renderListeners(byId('listeners'), status.listeners, view);
   show(byId('main'), true);
 }
