@@ -1,5 +1,19 @@
 /** A made-up cluster: four instances, one with another configuration, one with a hostile name. */
 import type { ClusterDocument, ClusterSummary, InstanceStatus } from '../../lib/admin/cluster-status.ts';
+import type { StatusDocument } from '../../lib/admin/status.ts';
+
+/** The same instance, as one of a cluster in which mx3 is drained. */
+export function inACluster(status: StatusDocument): StatusDocument {
+  const pools = status.pools.map(pool => ({
+    ...pool,
+    backends: pool.backends.map(backend => ({
+      ...backend,
+      adminScope: backend.name === 'mx3' ? ('cluster' as const) : null,
+      activeElsewhere: Math.round(backend.active * 2.6),
+    })),
+  }));
+  return { ...status, cluster: madeUpSummary(), pools };
+}
 
 const redis = { status: 'reachable', reason: null, roundTripMs: 0.84, errors: 2, reconnects: 1 } as const;
 

@@ -5,13 +5,14 @@ import type { BrowserContextOptions } from 'playwright-core';
 import { complaints, startChromium } from '../support/chromium.ts';
 import { madeUpHistory, madeUpStatus, secondLater } from './made-up.ts';
 import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
+import { inACluster } from './made-up-cluster.ts';
 
 const [folder = '.'] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 const ends: (() => unknown)[] = [];
 const owner = { teardown: (end: () => unknown) => ends.unshift(end) };
 
-let status = madeUpStatus();
+let status = inACluster(madeUpStatus());
 const ticking = setInterval(() => {
   status = secondLater(status);
 }, 1_000);
