@@ -90,6 +90,7 @@ function createRow({ pool, backend: { name } }) {
   const weight = h('span', { class: 'weight' });
   const health = chip();
   const admin = chip();
+  const scope = h('span', { class: 'under' }, 'whole cluster');
   const active = h('span', { class: 'amount' });
   const limit = h('span', { class: 'quiet' });
   const used = bar();
@@ -113,7 +114,7 @@ function createRow({ pool, backend: { name } }) {
       backup,
       h('span', { class: 'under' }, address, weight),
     ),
-    cell('State', health.element, admin.element),
+    cell('State', health.element, admin.element, scope),
     cell('Sessions', h('span', {}, active, limit), used.element, elsewhere),
     cell('Picks/s', picks),
     cell('Failures', recent, failures),
@@ -133,12 +134,14 @@ function createRow({ pool, backend: { name } }) {
       say(weight, isOther ? `weight ${backend.weight}, configured ${backend.configuredWeight}` : '');
       health.update(state.level, state.word);
       show(admin.element, told !== null);
+      show(scope, told !== null && backend.adminScope === 'cluster');
       if (told !== null) admin.update(told.level, told.word);
       say(active, count(backend.active));
       say(limit, backend.limit === null ? '' : ` / ${count(backend.limit)}`);
       used.update(backend.active, backend.limit);
+      put(elsewhere, 'title', 'at the other instances of the cluster');
       show(elsewhere, backend.activeElsewhere !== null);
-      say(elsewhere, `${count(backend.activeElsewhere)} at other instances`);
+      say(elsewhere, `+ ${count(backend.activeElsewhere)} elsewhere`);
       say(picks, rate(series.rateOf('backends', keyOf(poolName, name), 'picks')));
       const grown = lately.failures(poolName, name, backend.failures);
       put(recent, 'data-some', grown > 0 ? 'yes' : null);

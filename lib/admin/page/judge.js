@@ -28,13 +28,12 @@ export function healthOf(backend) {
 }
 
 /** The operator's word, where it is not `ready`. */
-export function adminOf({ admin, adminScope, active }) {
+export function adminOf({ admin, active }) {
   if (admin === 'ready') return null;
   const left = active === 0 ? 'none left' : `${count(active)} left`;
-  const whose = adminScope === 'cluster' ? ' (cluster)' : '';
   return admin === 'drain'
-    ? { level: 'drain', word: `drain${whose}, ${left}` }
-    : { level: 'maint', word: `maint${whose}, ${left}` };
+    ? { level: 'drain', word: `drain, ${left}` }
+    : { level: 'maint', word: `maint, ${left}` };
 }
 
 export function isSick(backend) {
