@@ -1,8 +1,11 @@
 /** An instance's part in the cluster: composed here, in the control plane; no session ever waits for any of it. */
 import { randomUUID } from 'node:crypto';
+import { hasClientLimits } from './admission/client-limits.ts';
 import { type BoardLoad, createBoardLoad, nameOf } from './cluster/board-load.ts';
+import { createClientExchange } from './cluster/client-limits.ts';
 import { type Counts, createCounts, type Exchanged } from './cluster/counts.ts';
 import { type Keys, keysOf } from './cluster/keys.ts';
+import { createLeases, type Leases } from './cluster/leases.ts';
 import { EXCHANGE_MS, LEAVE_MS } from './cluster/limits.ts';
 import { type Link, type LinkState, openLink } from './cluster/link.ts';
 import type { Config } from './config/config.ts';
@@ -18,7 +21,9 @@ import type { ShardSnapshot } from './shard/snapshot.ts';
  * `exchanged` must be bounded, and nobody waits for it.
  */
 export interface ClusterPart {
-  /** A configuration is about to be put into use, or has just been (then for the second time). */
+  /** The shards are about to go by this, if they can; what they go by now stays in use. */
+  prepare?(config: Config, snapshot: ShardSnapshot): void;
+  /** The shards go by this, or still do where they could not go by what was prepared. */
   use?(config: Config, snapshot: ShardSnapshot): void;
   /** Each EXCHANGE_MS, whether or not Redis answered. */
   tick?(nowMs: number): void;
@@ -45,13 +50,17 @@ export interface ClusterPlane {
   readonly incarnation: string;
   /** Joins in what happens from now on. */
   join(part: ClusterPart): void;
-  /** To be called before a data plane goes by a snapshot of another configuration, and after. */
+  /** To be called before the data plane goes by a snapshot of another configuration. */
+  prepare(config: Config, snapshot: ShardSnapshot): void;
+  /** To be called after that, with what it goes by. */
   use(config: Config, snapshot: ShardSnapshot): void;
   /** The first exchange; pools are read from what `snapshot` returns whenever it is another one. */
   start(snapshot: () => ShardSnapshot): void;
   state(): ClusterState;
   /** Sessions that the other instances have at a backend; null where that is not known, or too long ago. */
   othersAt(pool: string, backend: string): number | null;
+  /** Limits of backends that hold over the cluster. */
+  readonly leases: Pick<Leases, 'grantAt' | 'hitsAt'>;
   /** Gives all leases back and closes the connection, soon, whatever Redis does. */
   stop(): Promise<void>;
 }
@@ -85,13 +94,22 @@ export function openClusterPlane(
     log: logger,
     now,
   });
-  const parts: ClusterPart[] = [];
+  const instances = () => counts.state().instances;
+  const leases = createLeases({ link, keys, incarnation, board, instances, log: logger, now });
+  const parts: ClusterPart[] = [
+    leases,
+    clientLimits({ link, prefix: keys.prefix, incarnation, instances, now }),
+  ];
   const exchange = createExchange(load, counts, parts, logger, now);
   return {
     link,
     keys,
     incarnation,
+    leases,
     join: part => void parts.push(part),
+    prepare(config, snapshot) {
+      for (const part of parts) part.prepare?.(config, snapshot);
+    },
     use(config, snapshot) {
       for (const part of parts) part.use?.(config, snapshot);
     },
@@ -110,6 +128,30 @@ export function openClusterPlane(
       await soon(Promise.allSettled([last, ...left, counts.leave()]));
       link.close();
     },
+  };
+}
+
+/** Limits on clients that hold over the cluster. */
+function clientLimits(options: Parameters<typeof createClientExchange>[0]): ClusterPart {
+  const clients = createClientExchange(options);
+  let isStarted = false;
+  return {
+    use({ listeners }, snapshot) {
+      const shared = listeners.filter(({ limits }) => limits.perClient.scope === 'cluster');
+      const names = new Set(shared.map(({ name }) => name));
+      clients.update(
+        snapshot.listeners.flatMap(({ name, admission }) =>
+          names.has(name) && hasClientLimits(admission.perClient)
+            ? [{ name, limits: admission.perClient }]
+            : [],
+        ),
+      );
+    },
+    tick() {
+      if (!isStarted) clients.start();
+      isStarted = true;
+    },
+    leave: clients.stop,
   };
 }
 

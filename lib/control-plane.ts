@@ -21,10 +21,9 @@ export interface ControlPlaneOptions {
   readonly monitor: Monitor;
   readonly edgeTls: EdgeTls;
   readonly now: MonotonicMs;
-  /**
-   * A configuration and its snapshot, before the shards go by it, and again when they do; where it cannot be put into
-   * use, the second time what goes on being used.
-   */
+  /** A configuration and its snapshot, just before the shards are to go by it. */
+  readonly beforeUse: (config: Config, snapshot: ShardSnapshot) => void;
+  /** What the shards go by now; where it could not be put into use, what they go on using. */
   readonly onUse: (config: Config, snapshot: ShardSnapshot) => void;
   readonly start: (first: ShardSnapshot) => Promise<DataPlane>;
 }
@@ -66,8 +65,9 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   let generation = 1;
   // Two reloads at once would take turns at the sockets.
   let turn: Promise<unknown> = Promise.resolve();
-  options.onUse(config, snapshot);
+  options.beforeUse(config, snapshot);
   const data = await options.start(snapshot);
+  options.onUse(config, snapshot);
   monitor.update(checkedBackends(config, places));
   edgeTls.adopt(config);
 
@@ -97,7 +97,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
     assemble(config, places, tls, rows, stateOf, edgeTls.of);
     const nextSnapshot = assemble(next, nextPlaces, nextTls, rows, stateOf, edgeTls.of);
-    options.onUse(next, nextSnapshot);
+    options.beforeUse(next, nextSnapshot);
     try {
       await data.update(nextSnapshot);
     } catch (error) {

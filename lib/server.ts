@@ -112,6 +112,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     monitor,
     edgeTls,
     now: monotonicMs,
+    beforeUse: (used, snapshot) => cluster?.prepare(used, snapshot),
     onUse: (used, snapshot) => cluster?.use(used, snapshot),
     start: first =>
       startDataPlane(first, {

@@ -10,6 +10,11 @@ export interface Keys {
   readonly sum: string;
   readonly words: string;
   readonly members: string;
+  readonly slots: string;
+  readonly slotLeases: string;
+  readonly slotWants: string;
+  /** The slots of one backend, as `pool/backend`. */
+  slotsOf(backend: string): string;
 }
 
 /** For the cluster of that name, as the configuration has it. */
@@ -23,5 +28,9 @@ export function keysOf(name: string): Keys {
     sum: key('sum'),
     words: key('words'),
     members: key('members'),
+    slots: key('slots'),
+    slotLeases: key('slots:leases'),
+    slotWants: key('slots:wants'),
+    slotsOf: backend => key(`slots:of:${backend}`),
   };
 }

@@ -33,6 +33,17 @@ export const SHARED_CLIENTS = 2_000;
 export const CLIENTS_AN_EXCHANGE = 512;
 export const CLIENTS_A_COMMAND = 128;
 
+/** Milliseconds for which slots of a limit over the cluster are an instance's, by the clock of Redis. */
+export const SLOT_LEASE_MS = 30_000;
+/** The part of that, by its own clock, in which an instance makes use of them, counted from when it asked. */
+export const SLOT_USE = 5 / 6;
+/** The part of it after which an instance speaks up again. The script takes silence of a twelfth for an absence. */
+export const SLOT_RENEWAL = 1 / 30;
+/** The part of it for which slots must have been idle before they are given back, unless others need them. */
+export const SLOT_IDLE = 1 / 6;
+/** Backends in one command. */
+export const SLOT_BACKENDS_A_COMMAND = 64;
+
 /** Instances of one cluster that are counted; what lies in Redis beyond them is nonsense. */
 export const MAX_INSTANCES = 1_000;
 /** Octets of the counts of one instance (all of MAX_BACKENDS with names of usual length fit). */
@@ -62,6 +73,8 @@ function holds(relation: boolean, text: string): void {
 holds(2 * EXCHANGE_MS + SUM_AGE_MS < 300, 'a change is seen by all within 300 ms');
 holds(COMMAND_MS + HEARTBEAT_MS < COUNTS_LEASE_MS, 'one slow command does not end a lease');
 holds(COMMAND_MS + HEARTBEAT_MS < CLIENT_LEASE_MS, 'one slow command does not end a lease on clients');
+holds(SLOT_LEASE_MS * SLOT_USE + COMMAND_MS < SLOT_LEASE_MS, 'slots are left before others get them');
+holds(SLOT_RENEWAL * 2 < 1 / 12, 'an instance is not taken for absent when it renews in time');
 holds(
   SHARED_CLIENTS <= (HEARTBEAT_MS / CLIENT_EXCHANGE_MS) * CLIENTS_AN_EXCHANGE,
   'every shared client is spoken of once a heartbeat',

@@ -72,7 +72,8 @@ export function openLink(redis: RedisConfig, log: ClusterLog, now: MonotonicMs =
   });
   // Rejections are told by 'error'; the client goes on trying by itself.
   client.connect().catch((error: Error) => {
-    lastFault = explain(error);
+    // That there is none says nothing of why.
+    if (lastFault === null || !withoutConnection(error)) lastFault = explain(error);
   });
 
   async function ask<T>(command: (client: RedisClient) => Promise<T>): Promise<T | undefined> {

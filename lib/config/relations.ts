@@ -17,6 +17,7 @@ export function relationFindings(root: unknown): Finding[] {
     ...poolFindings(root),
     ...listenerFindings(root),
     ...stickyFindings(root),
+    ...scopeFindings(root),
     ...addressFindings(root),
   ];
 }
@@ -95,6 +96,26 @@ function stickyFindings(root: unknown): Finding[] {
       `expected listeners with ${known} for this pool`;
     return [{ path: [...pool, 'sticky', 'by'], at: 'value', expected }];
   });
+}
+
+/** Limits over a cluster that there is not. */
+function scopeFindings(root: unknown): Finding[] {
+  if (valueAt(root, ['cluster', 'redis']) !== undefined) return [];
+  const limits = [
+    ...entries(root, ['pools'])
+      .flatMap(pool => entries(root, [...pool, 'backends']))
+      .map(backend => [...backend, 'maxConnections'])
+      .filter(path => typeof valueAt(root, [...path, 'count']) === 'number'),
+    ...entries(root, ['listeners']).map(listener => [...listener, 'limits', 'perClient']),
+  ];
+  return limits
+    .map((path): KeyPath => [...path, 'scope'])
+    .filter(path => textAt(root, path) === 'cluster')
+    .map(path => ({
+      path,
+      at: 'value',
+      expected: 'scope cluster needs a Redis that the instances share, expected cluster.redis',
+    }));
 }
 
 /** The admin listener's default address counts too, and so do different spellings of one address. */

@@ -28,9 +28,7 @@ export function unsupported(config: Config): Unsupported[] {
 
 type Note = (on: boolean, path: string, feature: string) => void;
 
-function ofListener({ limits, tls }: ListenerConfig, path: string, note: Note): void {
-  const { scope } = limits.perClient;
-  note(scope === 'cluster', `${path}.limits.perClient.scope`, 'limits over the cluster');
+function ofListener({ tls }: ListenerConfig, path: string, note: Note): void {
   note(tls.routeBy !== undefined, `${path}.tls.routeBy`, 'routing by server name');
 }
 
@@ -40,8 +38,4 @@ function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.source.length > 0, `${path}.source`, 'source addresses');
   note(pool.warm > 0, `${path}.warm`, 'warm connections');
   note(pool.check.instances !== undefined, `${path}.check.instances`, 'shared checks');
-  pool.backends.forEach(({ maxConnections }, at) => {
-    const scope = `${path}.backends[${at}].maxConnections.scope`;
-    note(maxConnections?.scope === 'cluster', scope, 'limits over the cluster');
-  });
 }

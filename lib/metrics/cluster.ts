@@ -13,6 +13,12 @@ export interface ClusterSource {
   };
   /** Sessions that the other instances have at a backend; null where that is not known. */
   othersAt(pool: string, backend: string): number | null;
+  readonly leases: {
+    /** Slots that this instance may take; null where the limit does not hold over the cluster. */
+    grantAt(pool: string, backend: string): number | null;
+    /** How often only that was in a session's way. */
+    hitsAt(pool: string, backend: string): number;
+  };
 }
 
 export interface ClusterSources {
@@ -67,17 +73,37 @@ export function cluster(registry: Registry, { cluster, pools, ownAt }: ClusterSo
         return value === null ? [] : [{ labels: { pool, backend: backend.name }, value }];
       }),
     );
+  const labels = ['pool', 'backend'];
+  const { leases } = cluster;
   scrapedGauge(
     registry,
     {
       name: 'smtplb_cluster_backend_sessions_active',
       help: 'Slots taken over the whole cluster, as last heard of the others.',
-      labels: ['pool', 'backend'],
+      labels,
     },
     () =>
       each((pool, backend) => {
         const others = cluster.othersAt(pool, backend.name);
         return others === null ? null : others + ownAt(backend);
       }),
+  );
+  scrapedGauge(
+    registry,
+    {
+      name: 'smtplb_backend_granted_slots',
+      help: 'Slots this instance may take, where the limit holds over the cluster.',
+      labels,
+    },
+    () => each((pool, { name }) => leases.grantAt(pool, name)),
+  );
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_backend_grant_exhausted_total',
+      help: 'Times a session passed it over because only granted slots were missing.',
+      labels,
+    },
+    () => each((pool, { name }) => (leases.grantAt(pool, name) === null ? null : leases.hitsAt(pool, name))),
   );
 }

@@ -167,6 +167,11 @@ export const badPools: readonly BadConfig[] = [
     '3:50 .*maxConnections.count: missing',
   ),
   ofBackend(
+    'a limit over no cluster',
+    '{address: "a.b:25", maxConnections: {count: 5, scope: cluster}}',
+    '3:68 .*maxConnections.scope: scope cluster needs a Redis',
+  ),
+  ofBackend(
     'a backup in words',
     '{address: "a.b:25", backup: "true"}',
     '3:42 .*backup: found `true`, expected true or false',

@@ -16,17 +16,12 @@ function config(additions: { top?: string; listener?: string; pool?: string; bac
 
 t.test('each of what is not there yet is named when it is switched on', async t => {
   const cases: [Parameters<typeof config>[0], string][] = [
-    [{ listener: 'limits: { perClient: { scope: cluster } }' }, 'listeners[0].limits.perClient.scope'],
     [{ listener: 'tls: { routeBy: server-name }' }, 'listeners[0].tls.routeBy'],
     [{ pool: 'source: [192.0.2.1],' }, 'pools[0].source'],
     [{ pool: 'warm: 2,' }, 'pools[0].warm'],
     [{ pool: 'check: { type: tcp, instances: 3 },' }, 'pools[0].check.instances'],
     [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
     [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
-    [
-      { backend: 'maxConnections: { count: 5, scope: cluster }' },
-      'pools[0].backends[0].maxConnections.scope',
-    ],
   ];
   for (const [additions, path] of cases) {
     t.match(unsupported(config(additions)), [{ path, feature: /\w/ }], path);
@@ -34,12 +29,12 @@ t.test('each of what is not there yet is named when it is switched on', async t 
   }
 });
 
-t.test('what is switched off, or left to choose, is fine', async t => {
+t.test('what is switched off, left to choose, or done is fine', async t => {
   const fine = config({
     top: 'shards: auto\ntransport: auto\ncluster: { name: edge, redis: redis://127.0.0.1 }\nadmin: { listen: off }',
     listener: 'tls: { mode: starttls, certificates: [{ cert: a, key: b }] }',
     pool: 'check: { type: smtp, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
-    backend: 'maxConnections: { count: 5, scope: instance }',
+    backend: 'maxConnections: { count: 5, scope: cluster }',
   });
   t.same(unsupported(fine), []);
   t.equal(fine.admin.listen, undefined, 'off means no listener');

@@ -1,6 +1,7 @@
 /** Several instances that share a Redis act as one balancer; and each serves, whatever becomes of Redis. */
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
@@ -115,5 +116,51 @@ for (const transport of TRANSPORTS) {
     await sees(b, 'one', 0);
     await quit(other);
     await sees(b, 'two', 0);
+  });
+
+  t.test(`${transport}: a limit over the cluster is never passed, and all of it is used`, redis, async t => {
+    const server = await startRedis(t);
+    await settle(server, 'mx/b1');
+    const backend = await startScriptedBackend(t, smtp());
+    const LIMIT = 20;
+    const maxConnections = { count: LIMIT, scope: 'cluster' };
+    const all = await Promise.all(
+      [1, 2, 3, 4].map(at =>
+        startInstance(t, transport, {
+          instance: `i${at}`,
+          cluster: { name: 'edge', redis: `redis://127.0.0.1:${server.port}` },
+          ...mx([{ address: formatAddress(backend.address), maxConnections }], {
+            queue: { size: 100, timeout: '30s' },
+          }),
+        }),
+      ),
+    );
+    // The backend hangs up first, and before smtplb gives the slot back: what it counts is never too much.
+    let most = 0;
+    let open = 0;
+    let full = (): void => {};
+    const allIn = new Promise<void>(resolve => {
+      full = resolve;
+    });
+    const served = all.flatMap(instance =>
+      Array.from({ length: 15 }, async () => {
+        const client = await connectClient(t, instance.address());
+        await client.expect(220, 30_000);
+        open++;
+        most = Math.max(most, open);
+        // Who has been greeted stays until all of the limit is in use.
+        if (open === LIMIT || most === LIMIT) full();
+        await allIn;
+        open--;
+        await quit(client);
+      }),
+    );
+    await Promise.all(served);
+    t.equal(most, LIMIT, `${most} sessions at once, of ${served.length}`);
+    t.equal(backend.connections.length, served.length);
+    let hits = 0;
+    for (const instance of all)
+      hits += (await instance.metrics()).value('smtplb_backend_grant_exhausted_total') ?? 0;
+    t.ok(hits > 0, 'that sessions waited for slots is counted');
   });
 }

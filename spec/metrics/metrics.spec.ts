@@ -89,6 +89,7 @@ const CLUSTER: ClusterSource = {
     ageMs: 150,
   }),
   othersAt: (_, backend) => (backend === 'a' ? 20 : null),
+  leases: { grantAt: (_, backend) => (backend === 'a' ? 40 : null), hitsAt: () => 6 },
 };
 
 /** One checked backend, with a certificate. */
@@ -219,6 +220,9 @@ t.test('each number is read where it is kept, and shards are added up', async t 
   t.equal(value('smtplb_cluster_lag_seconds'), 0.15);
   t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'a' }), 33, "own and the others'");
   t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'b' }), undefined, 'not known');
+  t.equal(value('smtplb_backend_granted_slots', { backend: 'a' }), 40);
+  t.equal(value('smtplb_backend_grant_exhausted_total', { backend: 'a' }), 6);
+  t.equal(value('smtplb_backend_granted_slots', { backend: 'b' }), undefined, 'not limited');
 });
 
 t.test('a histogram is cumulative, and its count, sum and buckets agree', async t => {
