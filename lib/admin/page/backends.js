@@ -140,7 +140,7 @@ function createRow({ pool, backend: { name } }) {
       say(limit, backend.limit === null ? '' : ` / ${count(backend.limit)}`);
       used.update(backend.active, backend.limit);
       put(elsewhere, 'title', 'at the other instances of the cluster');
-      show(elsewhere, backend.activeElsewhere !== null);
+      show(elsewhere, (backend.activeElsewhere ?? 0) > 0);
       say(elsewhere, `+ ${count(backend.activeElsewhere)} elsewhere`);
       say(picks, rate(series.rateOf('backends', keyOf(poolName, name), 'picks')));
       const grown = lately.failures(poolName, name, backend.failures);

@@ -115,6 +115,6 @@ function createInstance() {
 }
 
 function configurationOf(isSelf, differences) {
-  if (isSelf) return ['note', 'as here'];
+  if (isSelf) return ['note', 'this one'];
   return differences.length === 0 ? ['ok', 'as here'] : ['warn', differences.join(', ')];
 }
