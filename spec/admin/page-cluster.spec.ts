@@ -100,7 +100,7 @@ t.test('the cluster on the status page', needs('chromium', 'redis-server'), asyn
       await page.locator('#cluster .name').first().textContent(),
       /<img src=x onerror=alert\(1\)>\\u202ex/,
     );
-    const out = `[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > 361).map(e => e.tagName + '.' + e.className + '#' + e.id)`;
+    const out = `[...document.querySelectorAll('body :not(thead, thead *)')].filter(e => e.getBoundingClientRect().right > 361).map(e => e.tagName + '.' + e.className + '#' + e.id)`;
     t.same(await page.evaluate(out), [], 'nothing sticks out');
     t.strictSame(found, []);
   });
