@@ -27,6 +27,7 @@ import { startDataPlane } from './shard/fleet.ts';
 import type { SeatKind } from './shard/seat.ts';
 import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
 import { checkReader, readStatus, type StatusSources } from './status.ts';
+import { loadCustodian } from './transport/linux/custodian.ts';
 
 /** One running instance. */
 export interface Server {
@@ -68,6 +69,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const startedAtMs = Date.now();
   const board = openBoard();
   const { seats, notes, spawn } = options.shards ?? (await chooseShards(config));
+  const custodian = seats.every(({ inThread }) => inThread) ? null : await loadCustodian();
   const stats = seats.map(() => openShardStats());
   const rows = createRows(board, stats);
   const inheritance = options.inheritance ?? readInheritance({});
@@ -123,7 +125,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         descriptors: descriptorsFor(config, seats.length),
         instance: config.instance,
         takeInherited: inheritance.takeInherited,
-        duplicate: null,
+        custodian,
         // No other transport speaks TLS.
         needsNet: (listener, pool) => listener.tls !== null || pool.tls !== null,
         reports: {

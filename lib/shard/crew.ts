@@ -1,6 +1,7 @@
 /** The shards of a data plane: started together, watched, and replaced when they are lost. */
 import type { Board } from '../core/board.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
+import type { Custodian } from '../transport/linux/custodian.ts';
 import type { ShardEvent, ShardState } from './data-plane.ts';
 import type { ShardReports } from './handle.ts';
 import { createSeat, type Seat, type SeatKind } from './seat.ts';
@@ -22,6 +23,8 @@ export interface CrewOptions {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Null where there is none. */
+  readonly custodian: Custodian | null;
   /** Starts threads in another way than usual. */
   readonly spawn?: SpawnShard | undefined;
   /** Gives back what a shard that is over has held beside the board. */
@@ -61,6 +64,7 @@ export function createCrew(options: CrewOptions): Crew {
       index,
       board: options.board,
       stats: options.stats[index] as ShardStats,
+      custodian: options.custodian,
       descriptors: options.descriptors,
       instance: options.instance,
       reports: options.reports,
@@ -80,9 +84,14 @@ export function createCrew(options: CrewOptions): Crew {
     member.losses = lived > SETTLED_MS ? 1 : member.losses + 1;
     member.stuck = false;
     const delayMs = delayOf(member);
+    if (disbanded || (delayMs > 0 && hasComrades(member))) member.seat.closeKept();
     onShard({ ...who(member), event: 'lost', error, sessions, delayMs });
     replaceLater(member, delayMs);
   };
+
+  /** Who comes meanwhile is better off with them than in a queue. */
+  const hasComrades = ({ seat }: Member): boolean =>
+    members.some(other => other.seat.transport === seat.transport && other.seat.handle !== null);
 
   const replaceLater = (member: Member, delayMs: number): void => {
     if (disbanded) return;
@@ -142,7 +151,10 @@ export function createCrew(options: CrewOptions): Crew {
     disband() {
       disbanded = true;
       clearInterval(looking);
-      for (const { timer } of members) clearTimeout(timer);
+      for (const { seat, timer } of members) {
+        clearTimeout(timer);
+        seat.closeKept();
+      }
     },
   };
 }

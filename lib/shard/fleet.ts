@@ -4,7 +4,7 @@ import type { ListenerSnapshot } from '../session/snapshot.ts';
 import { assertFree } from '../transport/net/listen.ts';
 import { type CrewOptions, createCrew } from './crew.ts';
 import type { DataPlane } from './data-plane.ts';
-import { copies, type Duplicate, deal, givenPorts, inheritedFor } from './placing.ts';
+import { copies, deal, givenPorts, inheritedFor } from './placing.ts';
 import type { Seat } from './seat.ts';
 import type { PreparedUpdate } from './shard.ts';
 import type { ShardSnapshot } from './snapshot.ts';
@@ -19,7 +19,6 @@ import {
 
 export interface FleetOptions extends Omit<CrewOptions, 'revive'> {
   readonly takeInherited: TakeInherited;
-  readonly duplicate: Duplicate;
   /** Whether a listener needs what only the `net` transport can do. */
   readonly needsNet: (listener: ListenerSnapshot, pool: PoolSnapshot) => boolean;
 }
@@ -34,7 +33,8 @@ const CUT_MS = 3_000;
  * transports, each listener is served by those of one.
  */
 export async function startDataPlane(first: ShardSnapshot, options: FleetOptions): Promise<DataPlane> {
-  const { duplicate, needsNet, takeInherited } = options;
+  const { custodian, needsNet, takeInherited } = options;
+  const duplicate = custodian === null ? null : custodian.duplicate;
   let current: ShardSnapshot = { ...first, listeners: [], pools: [] };
   let ports = new Map<string, number>();
   /** Keys that not every shard listens on, because their sockets cannot be had twice. */
@@ -62,13 +62,17 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
         const bound = others.flatMap(other => other.handle?.bound ?? []);
         const taken = new Set(bound.map(({ key }) => key));
         const unix = bound.filter(({ address }) => address.family === 'unix');
-        const prepared = await handle.prepare(partOf(current, seat), {
-          inherited: new Map([...copies(unix, duplicate), ...copies(seat.kept, duplicate)]),
+        const part = partOf(current, seat);
+        const wanted = new Set(wantedSockets(part.listeners).map(({ key }) => key));
+        const kept = seat.kept.filter(({ key }) => wanted.has(key));
+        const prepared = await handle.prepare(part, {
+          inherited: new Map([...copies(unix, duplicate), ...copies(kept, duplicate)]),
           ports,
           left: new Set([...exclusive].filter(key => taken.has(key))),
           shared: shared(seat),
         });
         await prepared.commit();
+        seat.closeKept();
         assertRunning();
       } catch (error) {
         await handle.end();

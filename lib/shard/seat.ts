@@ -3,7 +3,8 @@ import { type Board, forfeit, openBoard } from '../core/board.ts';
 import { monotonicMs } from '../core/clock.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { TransportName } from '../transport/fast.ts';
-import { closeAbandoned, openDescriptorRecord } from '../transport/linux/descriptor.ts';
+import type { Custodian } from '../transport/linux/custodian.ts';
+import { closeAbandoned, openDescriptorRecord, unmapAbandoned } from '../transport/linux/descriptor.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';
@@ -28,6 +29,8 @@ export interface SeatOptions extends SeatKind {
   readonly descriptors: number;
   readonly instance: string;
   readonly reports: ShardReports;
+  /** Null where there is none. */
+  readonly custodian: Custodian | null;
   /** Starts threads in another way than usual. */
   readonly spawn?: SpawnShard | undefined;
   /** Gives back what a shard that is over has held beside the board. */
@@ -50,12 +53,18 @@ export interface Seat {
   /** Resolves when a shard is there. It listens nowhere yet. */
   start(): Promise<void>;
   end(): Promise<void>;
-  /** What the shard before listened on, where that outlived it. */
+  /**
+   * What the shard before listened on, where that outlived it: what the kernel connects there meanwhile waits for the
+   * one that takes its place.
+   */
   readonly kept: readonly BoundSocket[];
+  /** Closes what is kept: it has been taken over, or nobody is to wait for it. */
+  closeKept(): void;
 }
 
 export function createSeat(options: SeatOptions): Seat {
-  const { board, descriptors, index, inThread, instance, reports, spawn, stats, transport } = options;
+  const { board, custodian, descriptors, index, inThread, instance, reports, spawn, stats, transport } =
+    options;
   // In this thread the shard uses the board as it is: the same view, the same holdings.
   const own = inThread ? board : openBoard(board.memory);
   const memory = {
@@ -68,6 +77,13 @@ export function createSeat(options: SeatOptions): Seat {
   let handle: ShardHandle | null = null;
   let idle = options.onDemand === true;
 
+  let kept: readonly BoundSocket[] = [];
+
+  const closeKept = (): void => {
+    for (const descriptor of descriptorsOf(kept)) closeQuietly(descriptor);
+    kept = [];
+  };
+
   /** Nobody else can: what the shard held is given back, and its sessions have ended. */
   const settle = (): void => {
     const { held } = own.listenerSessions;
@@ -77,7 +93,8 @@ export function createSeat(options: SeatOptions): Seat {
       if (lost > 0) stats.listeners.add(row, 'internal/relaying', lost);
     }
     // Node closes the sockets it knows of; those of a fast transport it does not know.
-    closeAbandoned(memory.descriptors, closeQuietly);
+    if (custodian !== null) unmapAbandoned(memory.descriptors, custodian.unmap);
+    closeAbandoned(memory.descriptors, closeQuietly, new Set(descriptorsOf(kept)));
     forfeit(own);
     options.onForfeit(index);
     stats.signs.sessions = 0;
@@ -96,7 +113,10 @@ export function createSeat(options: SeatOptions): Seat {
       return stats.signs.sessions;
     },
     silentMs: () => (inThread || handle === null ? 0 : monotonicMs() - stats.signs.tickedAtMs),
-    kept: [],
+    get kept() {
+      return kept;
+    },
+    closeKept,
     async start() {
       idle = false;
       if (inThread) {
@@ -112,11 +132,19 @@ export function createSeat(options: SeatOptions): Seat {
         { transport, number: index, instance, descriptors, memory },
         reports,
         spawn ?? spawnShard,
-      );
+      ).catch(error => {
+        settle();
+        throw error;
+      });
       handle = worker;
       void worker.gone.then(({ unexpected, error }) => {
         const { sessions } = stats.signs;
         handle = null;
+        // Node has closed its own with the thread.
+        if (unexpected && transport !== 'net' && worker.bound.length > 0) {
+          closeKept();
+          kept = worker.bound;
+        }
         settle();
         if (unexpected) options.onLost(error, sessions);
       });
@@ -125,6 +153,10 @@ export function createSeat(options: SeatOptions): Seat {
       await handle?.end();
     },
   };
+}
+
+function descriptorsOf(sockets: readonly BoundSocket[]): number[] {
+  return sockets.flatMap(({ descriptor }) => (descriptor === undefined ? [] : [descriptor]));
 }
 
 function closeQuietly(descriptor: number): void {

@@ -1,4 +1,3 @@
-import { systemError } from '../linux/errno.ts';
 import { cannotBeUsed, HERE, loadForeign, type Machine } from '../linux/foreign.ts';
 import { bindLibc } from '../linux/libc.ts';
 import { createEpollTransport, type EpollOptions, type EpollTransport } from './transport.ts';
@@ -9,17 +8,10 @@ export type EpollFactory = (
   options?: EpollOptions,
 ) => EpollTransport;
 
-export interface EpollLibrary {
-  readonly create: EpollFactory;
-  /** Another descriptor for the same socket, to be closed for itself. Throws a system error, as at EMFILE. */
-  readonly duplicate: (descriptor: number) => number;
-  readonly reason?: never;
-}
-
-/** What became of the attempt to load: a library, or a sentence for the operator that says why there is none. */
+/** What became of the attempt to load: a factory, or a sentence for the operator that says why there is none. */
 export type Loaded =
-  | EpollLibrary
-  | { readonly create?: never; readonly duplicate?: never; readonly reason: string };
+  | { readonly create: EpollFactory; readonly reason?: never }
+  | { readonly create?: never; readonly reason: string };
 
 /**
  * Tries all that the epoll transport needs, the kernel included, and never rejects. Each thread that is to have a
@@ -35,11 +27,6 @@ export async function loadEpoll(machine: Machine = HERE): Promise<Loaded> {
     return {
       // Each has an arena of its own.
       create: (onHandlerError, options) => createEpollTransport(bindLibc(foreign), onHandlerError, options),
-      duplicate(descriptor) {
-        const copy = libc.duplicate(descriptor);
-        if (copy < 0) throw systemError('fcntl', copy, `descriptor ${descriptor}`);
-        return copy;
-      },
     };
   } catch (error) {
     return { reason: `the epoll transport ${cannotBeUsed(error)}` };

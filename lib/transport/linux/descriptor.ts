@@ -1,4 +1,4 @@
-import type { Libc } from './libc.ts';
+import type { Libc, MemoryAddress } from './libc.ts';
 
 /** What a descriptor is once its owner has closed it, or before it has one: the kernel answers EBADF. */
 export const CLOSED = -1;
@@ -39,9 +39,33 @@ export interface DescriptorTable<Owner extends DescriptorHolder = DescriptorOwne
 const RECORDED = 1_048_576;
 const BITS = 32;
 
-/** Memory for the record of a shard's open descriptors; see `closeAbandoned`. */
+/** Pieces of mapped memory that the record has room for, each with an address and a size, behind the descriptors. */
+const MAPPINGS = 8;
+
+/** Memory for the record of a shard's open descriptors and mapped memory; see `closeAbandoned`. */
 export function openDescriptorRecord(): SharedArrayBuffer {
-  return new SharedArrayBuffer(RECORDED / 8);
+  return new SharedArrayBuffer(RECORDED / 8 + MAPPINGS * 2 * Float64Array.BYTES_PER_ELEMENT);
+}
+
+/** Notes mapped memory: a ring lives, and what waits in it, for as long as its memory is mapped. */
+export function noteMapping(record: SharedArrayBuffer, address: MemoryAddress, octets: number): void {
+  const mappings = new Float64Array(record, RECORDED / 8);
+  const free = mappings.findIndex((value, at) => at % 2 === 0 && value === 0);
+  if (free < 0) throw new Error('there is no room for another mapping');
+  mappings[free] = address;
+  mappings[free + 1] = octets;
+}
+
+/** Gives the noted memory back, through `unmap`. Only where nobody can look at it any more. */
+export function unmapAbandoned(
+  record: SharedArrayBuffer,
+  unmap: (address: MemoryAddress, octets: number) => void,
+): void {
+  const mappings = new Float64Array(record, RECORDED / 8);
+  for (let at = 0; at < mappings.length; at += 2) {
+    if (mappings[at] !== 0) unmap(mappings[at] as MemoryAddress, mappings[at + 1] as number);
+  }
+  mappings.fill(0);
 }
 
 /**
@@ -53,7 +77,7 @@ export function createDescriptorTable<Owner extends DescriptorHolder = Descripto
   record: SharedArrayBuffer,
 ): DescriptorTable<Owner> {
   const owners: (Owner | undefined)[] = [];
-  const bits = new Int32Array(record);
+  const bits = new Int32Array(record, 0, RECORDED / BITS);
   let generation = 0;
   let open = 0;
 
@@ -101,15 +125,21 @@ export function createDescriptorTable<Owner extends DescriptorHolder = Descripto
 }
 
 /**
- * Closes what a thread that is gone had open, through `close`, and empties its record. Never while that thread runs.
- * Returns how many there were.
+ * Closes what a thread that is gone had open, through `close`, but for those in `kept`, and empties its record. Never
+ * while that thread runs. Returns how many it closed.
  */
-export function closeAbandoned(record: SharedArrayBuffer, close: (descriptor: number) => void): number {
-  const bits = new Int32Array(record);
+export function closeAbandoned(
+  record: SharedArrayBuffer,
+  close: (descriptor: number) => void,
+  kept: ReadonlySet<number> = new Set(),
+): number {
+  const bits = new Int32Array(record, 0, RECORDED / BITS);
   let closed = 0;
   for (const [word, value] of bits.entries()) {
     for (let rest = value; rest !== 0; rest &= rest - 1) {
-      close(word * BITS + (31 - Math.clz32(rest & -rest)));
+      const descriptor = word * BITS + (31 - Math.clz32(rest & -rest));
+      if (kept.has(descriptor)) continue;
+      close(descriptor);
       closed++;
     }
     bits[word] = 0;

@@ -85,8 +85,17 @@ export interface RingCalls {
     octets: number,
   ): Result;
   register(ring: number, operation: number, argument: Memory, count: number): Result;
-  /** A part of the ring's memory, as 32-bit words; undefined where the kernel refuses. */
-  map(ring: number, offset: number, octets: number): Int32Array | undefined;
+  /** A part of the ring's memory; undefined where the kernel refuses. It keeps the ring alive until it is given back. */
+  map(ring: number, offset: number, octets: number): Mapping | undefined;
+  /** Gives mapped memory back: from then on nobody may look at it. */
+  unmap(address: MemoryAddress, octets: number): void;
+}
+
+/** Memory that the kernel shares, as 32-bit words. */
+export interface Mapping {
+  readonly words: Int32Array;
+  readonly address: MemoryAddress;
+  readonly octets: number;
 }
 
 export interface LibcOptions {
@@ -274,6 +283,7 @@ export function bindRing({ library, addressOf, errno, view }: RingOptions): Ring
   const map = library.func('mmap', 'uintptr_t', [
     ...['uintptr_t', 'size_t', 'int', 'int', 'int', 'int64_t'],
   ]) as KoffiFunc<(...args: number[]) => number | bigint>;
+  const unmap = library.func('munmap', 'int', ['uintptr_t', 'size_t']) as Call<[number, number]>;
   const result = (returned: number): Result => (returned < 0 ? -errno() : returned);
   const place = (bytes: Uint8Array): MemoryAddress => Number(addressOf(bytes)) as MemoryAddress;
   return {
@@ -296,7 +306,10 @@ export function bindRing({ library, addressOf, errno, view }: RingOptions): Ring
     map(ring, offset, octets) {
       const { READ_WRITE, SHARED_POPULATED } = RING.MAP;
       const mapped = BigInt(map(0, octets, READ_WRITE, SHARED_POPULATED, ring, offset));
-      return mapped === MAP_FAILED ? undefined : new Int32Array(view(mapped, octets));
+      if (mapped === MAP_FAILED) return undefined;
+      const address = Number(mapped) as MemoryAddress;
+      return { words: new Int32Array(view(mapped, octets)), address, octets };
     },
+    unmap: (address, octets) => void unmap(address, octets),
   };
 }

@@ -1,5 +1,5 @@
 import { systemError } from '../linux/errno.ts';
-import type { Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
+import type { Mapping, Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
 import type { Ring } from './ring.ts';
 
 /** Octets of one buffer: large enough that a bulk session is read in few turns. */
@@ -30,7 +30,7 @@ export class Buffers {
   #tail = 0;
 
   /** Throws a system error where the kernel refuses. */
-  constructor(calls: RingCalls, ring: Ring) {
+  constructor(calls: RingCalls, ring: Ring, onMapped: (mapping: Mapping) => void) {
     this.#calls = calls;
     this.#memory = calls.allocate(BUFFERS * BUFFER_OCTETS);
     const registration = calls.allocate(40); // struct io_uring_buf_reg
@@ -38,8 +38,10 @@ export class Buffers {
     registration.words[3] = GROUP | KERNEL_MEMORY;
     const registered = calls.register(ring.descriptor, REGISTER_BUFFER_RING, registration, 1);
     if (registered < 0) throw systemError('io_uring_register', registered, 'for a shard');
-    const words = calls.map(ring.descriptor, MAPPED_FROM, BUFFERS * ENTRY_WORDS * 4);
-    if (words === undefined) throw new Error('mmap: the ring of buffers cannot be had');
+    const mapping = calls.map(ring.descriptor, MAPPED_FROM, BUFFERS * ENTRY_WORDS * 4);
+    if (mapping === undefined) throw new Error('mmap: the ring of buffers cannot be had');
+    onMapped(mapping);
+    const { words } = mapping;
     this.#ring = words;
     this.#halfwords = new Uint16Array(words.buffer, words.byteOffset, words.length * 2);
     for (let buffer = 0; buffer < BUFFERS; buffer++) this.#give(buffer);

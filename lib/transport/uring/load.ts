@@ -1,4 +1,5 @@
 import type { EpollOptions } from '../epoll/transport.ts';
+import { closeAbandoned, openDescriptorRecord, unmapAbandoned } from '../linux/descriptor.ts';
 import { cannotBeUsed, HERE, loadForeign, type Machine } from '../linux/foreign.ts';
 import { bindLibc, bindRing } from '../linux/libc.ts';
 import { createUringTransport, type UringTransport } from './transport.ts';
@@ -23,10 +24,14 @@ export async function loadUring(machine: Machine = HERE): Promise<Loaded> {
   if (typeof foreign === 'string') return { reason: `the io_uring transport ${foreign}` };
   const create: UringFactory = (onHandlerError, options) =>
     createUringTransport(bindLibc(foreign), bindRing(foreign), onHandlerError, options);
+  const descriptorRecord = openDescriptorRecord();
   try {
-    create(() => {}).close();
+    create(() => {}, { descriptorRecord });
     return { create };
   } catch (error) {
     return { reason: `the io_uring transport ${cannotBeUsed(error)}` };
+  } finally {
+    unmapAbandoned(descriptorRecord, bindRing(foreign).unmap);
+    closeAbandoned(descriptorRecord, bindLibc(foreign).close);
   }
 }

@@ -5,10 +5,11 @@ import {
   CLOSED,
   createDescriptorTable,
   type DescriptorHolder,
+  noteMapping,
   openDescriptorRecord,
 } from '../linux/descriptor.ts';
 import { systemError } from '../linux/errno.ts';
-import type { Libc, RingCalls } from '../linux/libc.ts';
+import type { Libc, Mapping, RingCalls } from '../linux/libc.ts';
 import { Buffers } from './buffers.ts';
 import type { UringConnection } from './connection.ts';
 import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
@@ -40,12 +41,14 @@ export class Loop {
     { longestWaitMs = TICK_MS, descriptorRecord }: EpollOptions,
   ) {
     this.#longestWaitMs = longestWaitMs;
-    const table = createDescriptorTable<DescriptorHolder>(libc, descriptorRecord ?? openDescriptorRecord());
+    const record = descriptorRecord ?? openDescriptorRecord();
+    const table = createDescriptorTable<DescriptorHolder>(libc, record);
+    const onMapped = ({ address, octets }: Mapping): void => noteMapping(record, address, octets);
     try {
-      const ring = new Ring(calls);
+      const ring = new Ring(calls, onMapped);
       table.adopt(this.#ringHolder, ring.descriptor);
       const operations = new Operations();
-      const buffers = new Buffers(calls, ring);
+      const buffers = new Buffers(calls, ring, onMapped);
       this.shared = { libc, calls, table, ring, buffers, operations, onHandlerError, later: [] };
       const wake = libc.eventfd();
       if (wake < 0) throw systemError('eventfd', wake, 'for a shard');

@@ -1,5 +1,5 @@
 import { type Result, systemError } from '../linux/errno.ts';
-import type { Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
+import type { Mapping, Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
 
 /**
  * The two queues that are shared with the kernel (io_uring(7)): what is to be done is written into one, what has been
@@ -21,7 +21,7 @@ export class Ring {
   #head = 0;
 
   /** Throws a system error where the kernel refuses. */
-  constructor(calls: RingCalls) {
+  constructor(calls: RingCalls, onMapped: (mapping: Mapping) => void) {
     this.#calls = calls;
     const params = calls.allocate(PARAMS_OCTETS);
     params.words[COMPLETIONS_WORD] = COMPLETIONS;
@@ -29,8 +29,8 @@ export class Ring {
     this.descriptor = calls.setup(ENTRIES, params);
     if (this.descriptor < 0) throw systemError('io_uring_setup', this.descriptor, 'for a shard');
     this.#at = offsets(params.words);
-    this.#words = this.#mapped(0, this.#at.octets);
-    this.#sqes = this.#mapped(SQES_AT, this.#at.entries * SQE_WORDS * 4);
+    this.#words = this.#mapped(0, this.#at.octets, onMapped);
+    this.#sqes = this.#mapped(SQES_AT, this.#at.entries * SQE_WORDS * 4, onMapped);
     // Entry n of the queue is always record n.
     for (let entry = 0; entry < this.#at.entries; entry++) this.#words[this.#at.array + entry] = entry;
     // struct io_uring_getevents_arg, whose `ts` points to the timespec that stands behind it.
@@ -135,10 +135,11 @@ export class Ring {
     this.#sqes[at + 5] = high(address);
   }
 
-  #mapped(offset: number, octets: number): Int32Array {
-    const words = this.#calls.map(this.descriptor, offset, octets);
-    if (words === undefined) throw new Error('mmap: the memory of the ring cannot be had');
-    return words;
+  #mapped(offset: number, octets: number, onMapped: (mapping: Mapping) => void): Int32Array {
+    const mapping = this.#calls.map(this.descriptor, offset, octets);
+    if (mapping === undefined) throw new Error('mmap: the memory of the ring cannot be had');
+    onMapped(mapping);
+    return mapping.words;
   }
 }
 
