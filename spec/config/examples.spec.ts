@@ -4,7 +4,11 @@ import { loadConfigFile } from '../../lib/config/load.ts';
 import { unsupported } from '../../lib/config/unsupported.ts';
 import { warnings } from '../../lib/config/warnings.ts';
 
-const env = { SMTPLB_ADMIN_TOKEN: 'a-token-of-some-length' };
+const env = {
+  SMTPLB_ADMIN_TOKEN: 'a-token-of-some-length',
+  SMTPLB_INSTANCE: 'edge-1',
+  SMTPLB_REDIS_PASSWORD: 'opensesame',
+};
 
 t.test('every example is accepted', async t => {
   const files = (await readdir('examples')).filter(file => file.endsWith('.yaml'));
@@ -16,8 +20,8 @@ t.test('every example is accepted', async t => {
 });
 
 t.test('the examples for starting out need nothing that is not there yet, and warn of nothing', async t => {
-  for (const file of ['examples/quick-start.yaml', 'examples/postfix.yaml']) {
-    const loaded = await loadConfigFile(file, {});
+  for (const file of ['examples/quick-start.yaml', 'examples/postfix.yaml', 'examples/cluster.yaml']) {
+    const loaded = await loadConfigFile(file, file.endsWith('cluster.yaml') ? env : {});
     t.ok(loaded.ok, file);
     if (!loaded.ok) continue;
     t.same(unsupported(loaded.config), [], file);

@@ -34,6 +34,8 @@ async function seasoned(owner: Owner): Promise<{ instance: Instance; backend: Sc
   const backend = await startScriptedBackend(owner, smtp({ capabilities: ['PIPELINING', 'STARTTLS'] }));
   const dead = await refusingAddress();
   const instance = await startInstance(owner, 'net', {
+    // It is not there: the metrics of a cluster are.
+    cluster: { redis: `redis://${formatAddress(dead)}` },
     listeners: [{ name: 'mx', pool: 'mx', clients: { deny: ['127.0.0.2'] } }],
     pools: [
       {
