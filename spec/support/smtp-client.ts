@@ -15,6 +15,8 @@ export interface Reply {
 }
 
 export interface SmtpClient extends Peer {
+  /** What it speaks over. */
+  readonly socket: Socket;
   /** Reads the next reply. Rejects at the deadline or when the connection is closed before its end. */
   reply(deadlineMs?: number): Promise<Reply>;
   /** Reads the next reply and rejects where its code is another, or its raw text does not match. */
@@ -72,6 +74,7 @@ export function smtpOver(socket: Socket, options: PeerOptions = {}): SmtpClient 
     return wanted === undefined ? reply() : expect(wanted);
   }
   const more = {
+    socket,
     reply,
     expect,
     send,

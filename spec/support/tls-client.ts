@@ -1,5 +1,5 @@
 /** SMTP clients that speak TLS, from the start or after STARTTLS. */
-import { connect as connectPlain } from 'node:net';
+import { connect as connectPlain, type Socket } from 'node:net';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import type { Address } from '../../lib/core/address.ts';
 import { within } from './eventually.ts';
@@ -27,6 +27,15 @@ export async function connectTls(
   return secured(owner, plain, options);
 }
 
+/** Does the handshake on a connection that has spoken plaintext, and been told to go ahead or not; rejects as above. */
+export function upgrade(
+  owner: Owner,
+  client: SmtpClient,
+  options: ConnectionOptions = {},
+): Promise<TlsClient> {
+  return secured(owner, client.socket, options);
+}
+
 /** EHLO, STARTTLS, and the handshake. */
 export async function connectStarttls(
   owner: Owner,
@@ -43,11 +52,7 @@ export async function connectStarttls(
   return Object.assign(await secured(owner, socket, options), { greeting, plain });
 }
 
-async function secured(
-  owner: Owner,
-  plain: ReturnType<typeof connectPlain>,
-  options: ConnectionOptions,
-): Promise<TlsClient> {
+async function secured(owner: Owner, plain: Socket, options: ConnectionOptions): Promise<TlsClient> {
   const socket = connect({ rejectUnauthorized: false, ...options, socket: plain });
   owner.teardown(() => socket.destroy());
   await within(
@@ -58,7 +63,7 @@ async function secured(
       socket.once('close', () => reject(new Error('closed within the handshake')));
     }),
   );
-  return Object.assign(smtpOver(socket), { socket });
+  return smtpOver(socket) as TlsClient;
 }
 
 /** The capabilities in a reply to EHLO. */
