@@ -17,6 +17,8 @@ import type { Logger } from './core/log.ts';
 /** Milliseconds an instance that starts waits to hear what operators have said, before it listens. */
 const FIRST_WORDS_MS = 500;
 const FIRST_WORDS_TRY_MS = 10;
+/** Milliseconds whoever asks for the instances waits for a fresh look; then those that were seen last are shown. */
+const LOOK_MS = 1_000;
 
 /** What came of a word: the sessions it ended here, or why it was not said. */
 export type SaidToCluster =
@@ -136,7 +138,7 @@ export function createClusterOperation(options: ClusterOperationOptions): Cluste
       return { ok: true, ended: endedByOwn, instances: Math.max(1, cluster.state().instances) };
     },
     async document() {
-      await members.look();
+      await Promise.race([members.look(), pause(LOOK_MS)]);
       const { seen, warnings } = members;
       const instances = seen.length > 0 ? seen : [{ ...own(), isSelf: true, silentMs: 0, differences: [] }];
       return { name, redis: link.state(), instances: instances.map(instanceStatus), warnings };

@@ -209,6 +209,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     nowMs: monotonicMs,
     checks: monitor,
     cluster,
+    clusterWarnings: () => operation.summary()?.warnings.length ?? 0,
     certificates: edgeTls.certificates,
   });
   admin = await orStopped(plane.data, stopOthers, inheritance.fromPredecessor, () =>

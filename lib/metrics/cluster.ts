@@ -23,13 +23,15 @@ export interface ClusterSource {
 
 export interface ClusterSources {
   readonly cluster: ClusterSource;
+  /** What is wrong among the instances. */
+  readonly warnings: () => number;
   readonly pools: () => readonly PoolSnapshot[];
   /** Sessions of this instance at a backend. */
   readonly ownAt: (backend: BackendSnapshot) => number;
 }
 
 /** The metrics of the cluster; only an instance with a Redis has them. */
-export function cluster(registry: Registry, { cluster, pools, ownAt }: ClusterSources): void {
+export function cluster(registry: Registry, { cluster, pools, ownAt, warnings }: ClusterSources): void {
   const one = (scraped: typeof scrapedGauge, name: string, help: string, read: () => number | null) =>
     scraped(registry, { name, help, labels: [] }, () => {
       const value = read();
@@ -62,6 +64,12 @@ export function cluster(registry: Registry, { cluster, pools, ownAt }: ClusterSo
     'smtplb_cluster_instances',
     'Instances of the cluster, this one included, as last heard.',
     () => cluster.state().instances,
+  );
+  one(
+    scrapedGauge,
+    'smtplb_cluster_warnings',
+    'What is wrong among the instances: other configurations, names used twice.',
+    warnings,
   );
   one(scrapedGauge, 'smtplb_cluster_lag_seconds', 'How old the counts of the other instances are.', () =>
     seconds(cluster.state().ageMs),

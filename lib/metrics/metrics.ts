@@ -28,6 +28,8 @@ export interface MetricsSources {
   readonly checks: CheckSource;
   /** Null where the configuration names no Redis. */
   readonly cluster: ClusterSource | null;
+  /** What is wrong among the instances of the cluster. */
+  readonly clusterWarnings: () => number;
   readonly certificates: TlsSource['certificates'];
 }
 
@@ -51,6 +53,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   if (sources.cluster !== null) {
     cluster(registry, {
       cluster: sources.cluster,
+      warnings: sources.clusterWarnings,
       pools: () => snapshot().pools,
       ownAt: ({ row }) => Atomics.load(board.backendSlots, row),
     });

@@ -43,7 +43,8 @@ function startEdge(owner: Owner, name: string, redis: unknown, backend: string) 
     instance: name,
     admin: { listen: '127.0.0.1:0', token: TOKEN },
     cluster: { name: 'mail-edge', redis },
-    ...mx([backend]),
+    // Slots of a new Redis are granted after a while; the second backend only asks for some.
+    ...mx([backend, { address: backend, backup: true, maxConnections: { count: 10, scope: 'cluster' } }]),
   });
 }
 

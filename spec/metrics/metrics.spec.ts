@@ -76,6 +76,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     nowMs: () => 1_000,
     checks: checkSource(poolName, backends[0] ?? ''),
     cluster: CLUSTER,
+    clusterWarnings: () => 2,
     certificates: () => [{ path: '/etc/smtplb/mx.pem', expiresAtMs: Date.now() + 86_400_000 }],
   });
   return { board, stats, snapshot, scrape: async () => parseMetrics(await metrics.scrape()) };
@@ -217,6 +218,7 @@ t.test('each number is read where it is kept, and shards are added up', async t 
   t.equal(value('smtplb_redis_errors_total'), 3);
   t.equal(value('smtplb_redis_round_trip_seconds'), 0.002);
   t.equal(value('smtplb_cluster_instances'), 4);
+  t.equal(value('smtplb_cluster_warnings'), 2);
   t.equal(value('smtplb_cluster_lag_seconds'), 0.15);
   t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'a' }), 33, "own and the others'");
   t.equal(value('smtplb_cluster_backend_sessions_active', { backend: 'b' }), undefined, 'not known');
