@@ -129,6 +129,10 @@ function listenerSnapshot(listener: ListenerConfig, rows: Rows, tlsOf: TlsOf): L
       perClient: { ...perClient, table: rows.clientTable(listener.name, hasClientLimits(perClient)) },
     },
     tls: tlsOf(listener),
+    routing:
+      listener.tls.routeBy === undefined
+        ? null
+        : { routes: listener.tls.routes, capabilities: listener.tls.capabilities },
     timeouts: listener.timeouts,
   };
 }

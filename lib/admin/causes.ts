@@ -14,6 +14,7 @@ const KINDS: Readonly<Record<Cause, CauseKind>> = {
   'forged-identity': 'client',
   'tls-failed': 'client',
   'tls-injection': 'client',
+  'client-hello': 'client',
   'backend-refused': 'backend',
   'backend-closed': 'backend',
   'backend-reset': 'backend',

@@ -48,7 +48,8 @@ const route = section(
 const capability = () =>
   text(
     'an EHLO keyword with its parameters, such as SIZE 52428800',
-    /^[A-Za-z0-9][A-Za-z0-9-]{0,63}(?: [\x21-\x7e]{1,128}){0,16}$/,
+    // A line of a reply has at most 512 octets (RFC 5321 section 4.5.3.1.5).
+    /^(?=.{1,506}$)[A-Za-z0-9][A-Za-z0-9-]{0,63}(?: [\x21-\x7e]{1,128}){0,16}$/,
   );
 
 const WORDS =
@@ -128,6 +129,18 @@ export const listenerTlsSchema = expecting(
           ['routeBy'],
           `routeBy has no effect with mode ${value.mode}, expected mode passthrough`,
         );
+      }
+      const routed = new Set<string>();
+      for (const [at, { names }] of value.routes.entries()) {
+        for (const [nth, name] of names.entries()) {
+          if (routed.has(name))
+            refuse(
+              context,
+              ['routes', at, 'names', nth],
+              `${name} has a route already, expected another name`,
+            );
+          routed.add(name);
+        }
       }
       if (value.routeBy === undefined && value.routes.length > 0) {
         refuse(

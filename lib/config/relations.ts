@@ -18,6 +18,7 @@ export function relationFindings(root: unknown): Finding[] {
     ...listenerFindings(root),
     ...stickyFindings(root),
     ...scopeFindings(root),
+    ...routedFindings(root),
     ...addressFindings(root),
   ];
 }
@@ -116,6 +117,33 @@ function scopeFindings(root: unknown): Finding[] {
       at: 'value',
       expected: 'scope cluster needs a Redis that the instances share, expected cluster.redis',
     }));
+}
+
+/**
+ * Pools that a listener with `tls.routeBy` may give a session to: its clients speak TLS with their backends, so that nobody
+ * else can, and nobody can read whether a client says XCLIENT.
+ */
+function routedFindings(root: unknown): Finding[] {
+  const naming = entries(root, ['listeners'])
+    .filter(listener => textAt(root, [...listener, 'tls', 'routeBy']) !== undefined)
+    .flatMap(listener => [listener, ...entries(root, [...listener, 'tls', 'routes'])]);
+  return entries(root, ['pools']).flatMap((pool, at): Finding[] => {
+    const name = poolNames(root)[at]?.name;
+    const routed = naming.find(path => textAt(root, [...path, 'pool']) === name);
+    if (routed === undefined) return [];
+    const through = `clients of ${formatPath(routed)} speak TLS with its backends`;
+    const findings: Finding[] = [];
+    if (textAt(root, [...pool, 'identity']) === 'xclient') {
+      const expected = `${through} and could say XCLIENT there unseen, expected proxy-v1, proxy-v2 or none`;
+      findings.push({ path: [...pool, 'identity'], at: 'value', expected });
+    }
+    const mode = textAt(root, [...pool, 'tls', 'mode']);
+    if (mode !== undefined && mode !== 'none') {
+      const expected = `${through}, so that smtplb cannot, expected none`;
+      findings.push({ path: [...pool, 'tls', 'mode'], at: 'value', expected });
+    }
+    return findings;
+  });
 }
 
 /** The admin listener's default address counts too, and so do different spellings of one address. */

@@ -1,5 +1,5 @@
 /** What a configuration may already say and this version does not do yet. */
-import type { Config, ListenerConfig, PoolConfig } from './config.ts';
+import type { Config, PoolConfig } from './config.ts';
 
 export interface Unsupported {
   /** `pools[0].sticky` */
@@ -17,9 +17,6 @@ export function unsupported(config: Config): Unsupported[] {
   const note = (on: boolean, path: string, feature: string): void => {
     if (on) found.push({ path, feature });
   };
-  config.listeners.forEach((listener, at) => {
-    ofListener(listener, `listeners[${at}]`, note);
-  });
   config.pools.forEach((pool, at) => {
     ofPool(pool, `pools[${at}]`, note);
   });
@@ -27,10 +24,6 @@ export function unsupported(config: Config): Unsupported[] {
 }
 
 type Note = (on: boolean, path: string, feature: string) => void;
-
-function ofListener({ tls }: ListenerConfig, path: string, note: Note): void {
-  note(tls.routeBy !== undefined, `${path}.tls.routeBy`, 'routing by server name');
-}
 
 function ofPool(pool: PoolConfig, path: string, note: Note): void {
   note(pool.sticky !== undefined, `${path}.sticky`, 'sticky sessions');

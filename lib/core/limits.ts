@@ -30,6 +30,8 @@ export const PROXY_UNIQUE_ID_OCTETS = 128;
 /** Octets of any one text (server name, cipher, certificate name) this program writes into a PROXY header. */
 export const PROXY_TEXT_OCTETS = 255;
 
+/** Commands a client may give before STARTTLS where the name in TLS chooses the pool; usually it is one. */
+export const ROUTING_COMMANDS = 100;
 /** Octets a client may send before its backend is chosen; after that it is not read until then. */
 export const EARLY_CLIENT_OCTETS = 4_096;
 

@@ -8,6 +8,7 @@ import {
 } from './counters.ts';
 import { FAULT_CODES, type FaultCode } from './fault.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from './limits.ts';
+import { CLIENT_HELLO_FAULTS, type ClientHelloFault, ROUTE_MATCHES, type RouteMatch } from './routing.ts';
 import { CAUSE_NAMES, type Cause, PHASE_NAMES, type Phase } from './termination.ts';
 import { TLS_FAULTS, TLS_VERSIONS, type TlsFaultCode, type TlsVersionName } from './tls-fault.ts';
 
@@ -29,12 +30,13 @@ export type ListenerColumn =
   | 'starttlsUsed'
   | `tls/${TlsVersionName}`
   | 'tlsResumed'
-  | `tlsFault/${TlsFaultCode}`;
+  | `tlsFault/${TlsFaultCode}`
+  | `clientHello/${ClientHelloFault}`;
 
 /** What became of TLS, or of XCLIENT, with a backend; the second word is a metric label. */
 export type PreparationColumn = (typeof PREPARATION_COLUMNS)[number];
 export type BackendColumn = 'picks' | 'ejections' | FaultCode | PreparationColumn;
-export type PoolColumn = `retry/${FaultCode}`;
+export type PoolColumn = `retry/${FaultCode}` | `routed/${RouteMatch}`;
 
 const LISTENER_COLUMNS: readonly ListenerColumn[] = [
   'accepted',
@@ -45,6 +47,7 @@ const LISTENER_COLUMNS: readonly ListenerColumn[] = [
   ...TLS_VERSIONS.map(version => `tls/${version}` as const),
   'tlsResumed',
   ...TLS_FAULTS.map(code => `tlsFault/${code}` as const),
+  ...CLIENT_HELLO_FAULTS.map(fault => `clientHello/${fault}` as const),
   ...TERMINATION_COLUMNS,
 ];
 export const PREPARATION_COLUMNS = [
@@ -63,7 +66,10 @@ const BACKEND_COLUMNS: readonly BackendColumn[] = [
   ...FAULT_CODES,
   ...PREPARATION_COLUMNS,
 ];
-const POOL_COLUMNS: readonly PoolColumn[] = FAULT_CODES.map(code => `retry/${code}` as const);
+const POOL_COLUMNS: readonly PoolColumn[] = [
+  ...FAULT_CODES.map(code => `retry/${code}` as const),
+  ...ROUTE_MATCHES.map(by => `routed/${by}` as const),
+];
 
 /** Seconds. From a loopback connect to the longest pause a mail peer may make (RFC 5321 section 4.5.3.2). */
 const LATENCY_BOUNDS = [

@@ -9,6 +9,10 @@ export const PHASES = {
     letter: 'A',
     text: 'accepted; its PROXY header or TLS handshake is awaited, or it is being admitted',
   },
+  routing: {
+    letter: 'N',
+    text: 'greeted by smtplb; STARTTLS and the name that chooses the pool are awaited',
+  },
   selecting: { letter: 'Q', text: 'waiting in the queue for a backend with room' },
   connecting: {
     letter: 'C',
@@ -43,6 +47,10 @@ export const CAUSES = {
   'tls-injection': {
     letter: 'J',
     text: 'the client sent plaintext behind STARTTLS, which must not be taken for what follows TLS',
+  },
+  'client-hello': {
+    letter: 'h',
+    text: 'where the name in TLS chooses the pool: what followed STARTTLS is no ClientHello, or too much came before it',
   },
   'backend-refused': {
     letter: 'r',

@@ -9,6 +9,7 @@ import type { ShardState } from '../shard/data-plane.ts';
 import type { ShardSnapshot } from '../shard/snapshot.ts';
 import { type CheckSource, checks } from './checks.ts';
 import { type ClusterSource, cluster } from './cluster.ts';
+import { routing } from './routing.ts';
 import { histogram, type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
 import { type TlsSource, tls } from './tls.ts';
 
@@ -49,6 +50,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   backends(registry, sources);
   checks(registry, sources.checks);
   tls(registry, sources);
+  routing(registry, sources);
   const { board, snapshot } = sources;
   if (sources.cluster !== null) {
     cluster(registry, {

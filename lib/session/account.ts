@@ -1,6 +1,6 @@
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { Relay } from '../transport/contract.ts';
-import type { SessionHandshake } from './handshake.ts';
+import type { HandshakeCount } from './handshake.ts';
 import { type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
 
 /** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
@@ -12,9 +12,12 @@ export class SessionAccount {
   bytesFromClient = 0;
   bytesFromBackend = 0;
   facts: HandshakeFacts = NO_HANDSHAKE;
+  /** From our greeting or the backend's to the relay, or to the end; null while nobody has greeted. */
+  handshakeMs: number | null = null;
   readonly #stats: ShardStats;
   /** The listener's row. */
   readonly #row: number;
+  #greetedAtMs = 0;
   #beforeRelayFromClient = 0;
   #beforeRelayFromBackend = 0;
   /** Bytes in all at the last look for idleness, and looks since that found no more. */
@@ -26,8 +29,14 @@ export class SessionAccount {
     this.#row = row;
   }
 
+  /** The client is greeted, now (monotonic milliseconds). */
+  greeted(nowMs: number): void {
+    this.#greetedAtMs = nowMs;
+  }
+
   /** Keeps what the handshake came to, so that it can be let go: an idle relay should weigh nothing. */
-  closeHandshake(handshake: SessionHandshake, recorded: boolean): void {
+  closeHandshake(handshake: HandshakeCount, recorded: boolean, nowMs: number): void {
+    this.handshakeMs = nowMs - this.#greetedAtMs;
     const { facts } = handshake;
     if (facts.starttls !== 'not-offered') this.#stats.listeners.add(this.#row, 'starttlsOffered');
     if (facts.starttls === 'accepted') this.#stats.listeners.add(this.#row, 'starttlsUsed');

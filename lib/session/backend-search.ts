@@ -1,33 +1,18 @@
 import type { Waiter } from '../balancer/balancer.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { BackendColumn } from '../core/shard-stats.ts';
-import type { Cause } from '../core/termination.ts';
 import { createTimer } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
 import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
-import type { XclientEnds } from '../xclient/xclient.ts';
 import { CAUSE_OF, DIALLING_FAULTS, type FailedTry } from './backend-faults.ts';
 import { BackendPreparation, type PreparationOwner } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
 import type { PreparationPlan } from './preparation-plan.ts';
-
-export interface SearchOwner {
-  /** The PROXY header for the backend, or null where it gets none. */
-  identify(): Uint8Array | null;
-  /** Who is to be introduced by XCLIENT. */
-  ends(): XclientEnds;
-  /** Waiting in the queue, or dialling. */
-  onSearching(phase: 'selecting' | 'connecting'): void;
-  /** A backend has greeted; `greeting` is what it sent, valid during the call only. Its slot stays taken. */
-  onFound(connection: Connection, greeting: readonly Uint8Array[]): void;
-  /** No backend will serve this session. */
-  onLost(cause: Cause): void;
-  /** Runs a callback that comes from neither connection; see Session. */
-  guard(call: () => void): void;
-}
+import type { SearchOwner } from './search-owner.ts';
+import { type OpeningOwner, StarttlsOpening } from './starttls-opening.ts';
 
 /** For how long TLS is not tried again with a backend where it failed and `may` be left out. */
 const PLAINTEXT_MS = 300_000;
@@ -37,7 +22,7 @@ const PLAINTEXT_MS = 300_000;
  * backend that refuses, resets, is silent or is no mail server is left for another, within `connect.attempts`.
  * Holds the session's slot at every moment but while it waits in the queue.
  */
-export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwner {
+export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwner, OpeningOwner {
   readonly client: string;
   readonly triedRows: number[] = [];
   readonly failedTries: FailedTry[] = [];
@@ -59,7 +44,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   #stageSinceMs = 0;
   #pickedAtMs = 0;
   #connection: Connection | null = null;
-  #preparation: BackendPreparation | null = null;
+  #preparation: BackendPreparation | StarttlsOpening | null = null;
   #gate: GreetingGate = createGreetingGate();
   #held: Uint8Array[] = [];
 
@@ -120,8 +105,9 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     stats.connectSeconds.observe(pool.row, this.connectMs / 1_000);
     this.#enter('greeting');
     wheel.arm(this.#timer, pool.connect.greetingTimeoutMs);
-    const header = this.#owner.identify();
+    const header = this.#owner.who.header(pool.identity);
     if (header !== null) this.#connection?.write(header);
+    if (this.#context.routing !== null) return this.#open();
     const plan = this.#context.preparer.planFor(pool);
     if (plan !== null) this.#prepare(plan);
   }
@@ -133,6 +119,11 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.#preparation = null;
     connection.handler = this;
     if (greeting.length > 0) this.onBytes(greeting);
+  }
+
+  /** Nothing of it is for the client, who awaits TLS. */
+  onOpened(): void {
+    this.#found([]);
   }
 
   onUnprepared(fault: FaultCode, detail: string): void {
@@ -228,10 +219,18 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     if (backend === null || connection === null) return;
     const nowMs = wheel.now();
     const plaintext = nowMs < (plan.plainUntilMs.get(backend.row) ?? 0);
-    const ends = this.#owner.ends();
+    const ends = this.#owner.who.ends();
     const options = { plan, backend, ends, hostName, transport, nowMs, plaintext };
     this.#preparation = new BackendPreparation(connection, options, this);
     this.#preparation.begin();
+  }
+
+  /** STARTTLS for a client who has said it to us, within the time for the greeting. */
+  #open(): void {
+    if (this.#connection === null) return;
+    const opening = new StarttlsOpening(this.#connection, this.#context.hostName, this);
+    this.#preparation = opening;
+    opening.begin();
   }
 
   /** The first line is good. What came with it may already show that the greeting as a whole is not. */
@@ -251,6 +250,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
     this.#held = [];
+    this.#preparation = null;
     this.#connection = null; // it is the owner's now
     this.#enter('idle');
     this.#owner.onFound(connection, greeting);

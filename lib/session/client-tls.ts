@@ -1,8 +1,8 @@
 import type { Cause } from '../core/termination.ts';
 import type { TlsFaultCode } from '../core/tls-fault.ts';
 import { createServerContexts, type TlsSnapshot } from '../tls/server-contexts.ts';
-import type { Connection } from '../transport/contract.ts';
-import type { TlsInfo, TlsServerOptions } from '../transport/tls-contract.ts';
+import type { CloseReason, Connection } from '../transport/contract.ts';
+import type { TlsFault, TlsInfo, TlsServerOptions } from '../transport/tls-contract.ts';
 import type { SessionContext } from './context.ts';
 import type { TlsSide } from './tls-side.ts';
 
@@ -36,6 +36,11 @@ const ACCESS_DENIED = alert(49);
 const INTERNAL_ERROR = alert(80);
 /** Refusals for who the client is; the others say nothing of it. */
 const PERSONAL: ReadonlySet<Cause> = new Set(['denied', 'client-limit', 'client-rate']);
+
+/** What a client that awaits TLS is told in the place of SMTP when its session ends for `cause`. */
+export function alertFor(cause: Cause): Uint8Array {
+  return PERSONAL.has(cause) ? ACCESS_DENIED : INTERNAL_ERROR;
+}
 
 /** TLS between a session's client and this program: whether it has begun, and what became of it. */
 export class ClientTls {
@@ -83,6 +88,13 @@ export class ClientTls {
     stats.listeners.add(listener.row, `tlsFault/${code}`);
   }
 
+  /** The connection is over within the handshake; `fault` where that failed. Returns why the session ends. */
+  closed(reason: CloseReason, fault: TlsFault | undefined): Cause {
+    if (fault === undefined) return reason === 'failed' ? 'internal' : 'client-reset';
+    this.failed(fault.code);
+    return 'tls-failed';
+  }
+
   /** The session's deadline has passed: true where the handshake was what took so long. */
   timedOut(): boolean {
     if (this.securing) this.failed('timeout');
@@ -91,7 +103,6 @@ export class ClientTls {
 
   /** What a client that is refused is told in the place of SMTP, where it must speak TLS first and has not yet. */
   alert(cause: Cause): Uint8Array | null {
-    if (!this.first || this.info !== null) return null;
-    return PERSONAL.has(cause) ? ACCESS_DENIED : INTERNAL_ERROR;
+    return this.first && this.info === null ? alertFor(cause) : null;
   }
 }

@@ -8,6 +8,7 @@ import type { Transport } from '../transport/contract.ts';
 import type { TlsTermination } from './client-tls.ts';
 import type { Preparer } from './preparation-plan.ts';
 import type { SessionRecord } from './record.ts';
+import type { Routing } from './routing.ts';
 import type { Session } from './session.ts';
 import type { ListenerSnapshot } from './snapshot.ts';
 
@@ -22,6 +23,8 @@ export interface SessionContext {
   readonly preparer: Preparer;
   /** Null where TLS is passed through. */
   readonly tls: TlsTermination | null;
+  /** Null unless the server name in TLS chooses the pool; then `balancer` is that of the pool for all other names. */
+  readonly routing: Routing | null;
   readonly wheel: TimerWheel;
   readonly stats: ShardStats;
   /** The name spoken in refusals. */

@@ -30,14 +30,14 @@ export interface EdgeState {
   readonly firstLine: boolean;
 }
 
-const line = (text: string): Uint8Array => Buffer.from(`${text}\r\n`, 'latin1');
+export const line = (text: string): Uint8Array => Buffer.from(`${text}\r\n`, 'latin1');
 
 export const GO_AHEAD = line('220 2.0.0 Ready to start TLS');
 export const BARE_OCTET = line('500 5.5.2 Error: a CR or LF alone, or a NUL, in a command');
 export const LINE_TOO_LONG = line('500 5.5.2 Error: line too long');
-const TLS_REQUIRED = line('530 5.7.0 Must issue a STARTTLS command first');
+export const TLS_REQUIRED = line('530 5.7.0 Must issue a STARTTLS command first');
 const TLS_ACTIVE = line('503 5.5.1 Error: TLS already active');
-const NO_PARAMETERS = line('501 5.5.4 Syntax error: no parameters allowed');
+export const NO_PARAMETERS = line('501 5.5.4 Syntax error: no parameters allowed');
 const HELLO_FIRST = line('503 5.5.1 Error: send EHLO first');
 const NOT_FOR_CLIENTS = line('550 5.7.0 Error: insufficient authorization');
 
@@ -49,13 +49,18 @@ const FOLLOWED: ReadonlySet<string> = new Set(['NOOP', 'RSET', 'QUIT']);
 /** See smtp/command.ts. */
 const FOREIGN = /^(?:CONNECT|GET|POST|PUT|HEAD|OPTIONS|DELETE|PATCH|PRI)$/;
 
+/** Another protocol's first line. */
+export function isForeign(bytes: Uint8Array): boolean {
+  return FOREIGN.test(verbOf(bytes)) && argumentOf(bytes) !== '';
+}
+
 /** Judges a whole, well-formed line. */
 export function judge(
   bytes: Uint8Array,
   { secured, required, helloFirst, firstLine }: EdgeState,
 ): EdgeVerdict {
   const verb = verbOf(bytes);
-  if (firstLine && FOREIGN.test(verb) && argumentOf(bytes) !== '') return { kind: 'foreign' };
+  if (firstLine && isForeign(bytes)) return { kind: 'foreign' };
   if (verb === 'EHLO' || verb === 'LHLO') return { kind: 'hello' };
   if (verb === 'HELO') return { kind: 'helo' };
   if (verb === 'STARTTLS') {

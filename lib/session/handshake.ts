@@ -8,13 +8,18 @@ export type HandshakeView = Pick<
   'greetingCode' | 'hello' | 'helloName' | 'capabilities' | 'starttls'
 >;
 
-/** From the greeting to the relay, whoever speaks TLS with the client. */
-export interface SessionHandshake extends HandshakeSides {
+/** What a session asks of whatever goes on before its relay. */
+export interface HandshakeCount {
   readonly facts: HandshakeView;
+  /** Passed on. */
   readonly bytesFromClient: number;
   readonly bytesFromBackend: number;
   /** It is the client's turn and no reply is under way: the one moment at which a word of our own may be put in. */
   readonly atCommand: boolean;
+}
+
+/** From the greeting to the relay, whoever speaks TLS with the client. */
+export interface SessionHandshake extends HandshakeCount, HandshakeSides {
   /**
    * `greeting` is what the backend has said, `early` what the client said before it was greeted; `clientEnded` if it
    * has closed its direction since.

@@ -11,6 +11,7 @@ export function identityHeader(
   destination: Address,
   sessionId: string,
   tls: TlsInfo | null,
+  serverName: string | null,
 ): Uint8Array | null {
   switch (identity) {
     case 'none':
@@ -24,7 +25,8 @@ export function identityHeader(
         source,
         destination,
         uniqueId: Buffer.from(sessionId, 'latin1'),
-        ...(tls !== null && { tls: proxyTls(tls), authority: tls.serverName ?? undefined }),
+        ...(tls !== null && { tls: proxyTls(tls) }),
+        authority: serverName ?? undefined,
       });
   }
 }

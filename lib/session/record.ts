@@ -9,6 +9,7 @@ import type { FailedTry } from './backend-faults.ts';
 import type { BackendSearch } from './backend-search.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { HandshakeView } from './handshake.ts';
+import type { RoutingFacts, ServerNameRouter } from './server-name-router.ts';
 
 /** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
 export interface SessionRecord {
@@ -27,7 +28,7 @@ export interface SessionRecord {
   readonly queueMs: number;
   readonly connectMs: number;
   readonly greetingMs: number;
-  /** From the greeting to the relay, or to the end if that came first; null where no backend has greeted. */
+  /** From the greeting to the relay, or to the end if that came first; null where nobody has greeted. */
   readonly handshakeMs: number | null;
   readonly durationMs: number;
   readonly bytesFromClient: number;
@@ -40,6 +41,8 @@ export interface SessionRecord {
   readonly starttls: string;
   /** TLS with the client, where it ends here; null where it did not come to it. */
   readonly tls: TlsFacts | null;
+  /** What the client asked for, where the server name in TLS chooses the pool. */
+  readonly routing?: RoutingFacts;
   /** Why its handshake failed. */
   readonly tlsFault?: TlsFaultCode;
   /** TLS that smtplb speaks with the backend, such as `TLSv1.3 TLS_AES_256_GCM_SHA384`; left out where it speaks none. */
@@ -83,9 +86,9 @@ export interface RecordSource {
   readonly via: Address;
   readonly pool: string;
   readonly search: BackendSearch | null;
-  readonly handshakeMs: number | null;
   readonly account: SessionAccount;
   readonly tls: ClientTls | null;
+  readonly router: ServerNameRouter | null;
 }
 
 export function makeRecord(source: RecordSource, { cause, phase }: Ending): SessionRecord {
@@ -102,13 +105,14 @@ export function makeRecord(source: RecordSource, { cause, phase }: Ending): Sess
     queueMs: search?.queueMs ?? 0,
     connectMs: search?.connectMs ?? 0,
     greetingMs: search?.greetingMs ?? 0,
-    handshakeMs: source.handshakeMs,
+    handshakeMs: account.handshakeMs,
     durationMs: source.ageMs,
     bytesFromClient: account.bytesFromClient,
     bytesFromBackend: account.bytesFromBackend,
     ...account.facts,
     tls: tls === null || tls.info === null ? null : tlsFacts(tls.info),
     ...(tls === null || tls.fault === null ? {} : { tlsFault: tls.fault }),
+    ...(source.router && { routing: source.router.record }),
     ...(search?.tls && { backendTls: `${search.tls.version} ${search.tls.cipher}` }),
     cause,
     phase,

@@ -1,5 +1,4 @@
 import type { Client } from '../admission/client-limits.ts';
-import type { Address } from '../core/address.ts';
 import { LINGER_MS } from '../core/limits.ts';
 import { terminationColumn } from '../core/shard-stats.ts';
 import type { Cause, Phase } from '../core/termination.ts';
@@ -7,19 +6,20 @@ import { createTimer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
 import type { CloseReason, Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
 import type { TlsFault, TlsInfo } from '../transport/tls-contract.ts';
-import type { XclientEnds } from '../xclient/xclient.ts';
 import { IDLE_LOOKS, SessionAccount } from './account.ts';
-import { BackendSearch, type SearchOwner } from './backend-search.ts';
+import { BackendSearch } from './backend-search.ts';
+import { ClientIdentity } from './client-identity.ts';
 import { ClientTls } from './client-tls.ts';
 import type { SessionContext } from './context.ts';
 import { DescriptorHold } from './descriptor-hold.ts';
 import { EarlyClient } from './early-client.ts';
-import type { HandshakeOwner, SessionHandshake } from './handshake.ts';
-import { identityHeader } from './identity.ts';
+import type { HandshakeCount, HandshakeOwner } from './handshake.ts';
 import { LingeringClient } from './lingering-client.ts';
 import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
 import { type Ending, makeRecord, makeView, type RecordSource, type SessionView } from './record.ts';
-import { refusalLine } from './refusal.ts';
+import { sayLast } from './refusal.ts';
+import type { SearchOwner } from './search-owner.ts';
+import { type RouterOwner, ServerNameRouter } from './server-name-router.ts';
 import { guarded, handshakeOf, relayOf } from './serving.ts';
 import { assertTransition, type SessionState } from './state.ts';
 import { type TlsOwner, TlsSide } from './tls-side.ts';
@@ -29,8 +29,11 @@ import { type TlsOwner, TlsSide } from './tls-side.ts';
  * each phase is done by a part that knows nothing of the others. All it holds (admission, descriptors, slot, timer,
  * sockets) is given back in `terminate`, once and nowhere else.
  */
-export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, HandshakeOwner, RelayHandler {
-  readonly #context: SessionContext;
+export class Session
+  implements ProxyHeaderOwner, TlsOwner, RouterOwner, SearchOwner, HandshakeOwner, RelayHandler
+{
+  /** With routing, exchanged once for that of the pool the client asks for. */
+  #context: SessionContext;
   readonly #client: Connection;
   readonly #early: EarlyClient;
   readonly #acceptedAtMs: number;
@@ -39,26 +42,24 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
   /** Why the session ends, and where it was then; decided once, though `closing` may take a while. */
   #ending: Ending | null = null;
 
-  #clientAddress: Address;
-  #destination: Address | null = null;
+  readonly who: ClientIdentity;
   #admitted: Client | null = null;
   readonly #descriptors: DescriptorHold;
   #search: BackendSearch | null = null;
-  #handshake: SessionHandshake | null = null;
+  #handshake: HandshakeCount | null = null;
   #backend: Connection | null = null;
   #relay: Relay | null = null;
 
-  #id: string | null = null;
   readonly #account: SessionAccount;
   /** Null where TLS is passed through. */
   readonly #tls: ClientTls | null;
-  #committedAtMs = 0;
-  #handshakeMs: number | null = null;
+  /** Null unless the server name in TLS chooses the pool. */
+  #router: ServerNameRouter | null = null;
 
   constructor(context: SessionContext, client: Connection) {
     this.#context = context;
     this.#client = client;
-    this.#clientAddress = client.remote;
+    this.who = new ClientIdentity(client, context.nextId);
     this.#acceptedAtMs = context.wheel.now();
     this.#account = new SessionAccount(context.stats, context.listener.row);
     this.#descriptors = new DescriptorHold(context.descriptors);
@@ -82,7 +83,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
     const { listener, proxyFrom, stats, wheel } = this.#context;
     stats.listeners.add(listener.row, 'accepted');
     if (!this.#descriptors.enter()) return this.#refuse('descriptors');
-    if (!proxyFrom.has(this.#clientAddress)) return this.#admit();
+    if (!proxyFrom.has(this.who.address)) return this.#admit();
     this.#client.handler = new ProxyHeaderReader(this.#client, this);
     wheel.arm(this.#timer, listener.timeouts.proxyHeaderMs);
   }
@@ -100,8 +101,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
   onHeader(header: ProxyHeader, rest: Uint8Array): void {
     this.#client.handler = this.#early;
     if (rest.length > 0) this.#early.onBytes(rest);
-    if (header.source !== null) this.#clientAddress = header.source;
-    this.#destination = header.destination;
+    this.who.introduced(header);
     this.#admit();
   }
 
@@ -114,46 +114,55 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
   }
 
   #admit(): void {
-    const { admission, listener, wheel } = this.#context;
-    const admitted = admission.enter(this.#clientAddress);
+    const { admission, listener, routing, wheel } = this.#context;
+    const admitted = admission.enter(this.who.address);
     if (typeof admitted === 'string') return this.#refuse(admitted);
     this.#admitted = admitted;
     // One deadline for all that comes before the relay; no byte renews it.
     wheel.arm(this.#timer, this.#acceptedAtMs + listener.timeouts.handshakeMs - wheel.now());
     if (this.#tls?.first === true) this.#tls.begin(new TlsSide(this), this.#early.held.splice(0));
+    else if (routing !== null) this.#askForName();
     else this.#searchBackend();
+  }
+
+  #askForName(): void {
+    this.#enter('routing');
+    this.#account.greeted(this.#context.wheel.now());
+    this.#router = new ServerNameRouter(this.#client, this.#context, this);
+    this.#handshake = this.#router;
+    this.#router.begin(this.#early.held.splice(0), this.#early.ended);
+  }
+
+  onRouted(context: SessionContext, flight: Uint8Array): void {
+    this.#context = context;
+    this.#client.handler = this.#early;
+    this.#early.onBytes(flight);
+    this.#searchBackend();
+  }
+
+  onFarewell(): void {
+    this.#linger('client-closed');
   }
 
   /** TLS from the start is in force. */
   onSecured(info: TlsInfo): void {
     this.#tls?.secured(info);
+    this.who.secured(info);
     this.#client.handler = this.#early;
     this.#searchBackend();
   }
 
   onTlsClosed(reason: CloseReason, fault: TlsFault | undefined): void {
-    if (fault !== undefined) this.#tls?.failed(fault.code);
-    this.terminate(fault !== undefined ? 'tls-failed' : reason === 'failed' ? 'internal' : 'client-reset');
+    this.terminate(this.#tls?.closed(reason, fault) ?? 'internal');
   }
 
   #searchBackend(): void {
-    this.#search = new BackendSearch(this.#clientHost(), this.#context, this);
+    this.#search = new BackendSearch(this.who.host, this.#context, this);
     this.#search.begin();
   }
 
   onSearching(phase: 'selecting' | 'connecting'): void {
     this.#enter(phase);
-  }
-
-  identify(): Uint8Array | null {
-    const { identity } = this.#context.balancer.pool;
-    if (identity === 'none' || identity === 'xclient') return null;
-    const { source, destination } = this.ends();
-    return identityHeader(identity, source, destination, this.#identifier(), this.#tls?.info ?? null);
-  }
-
-  ends(): XclientEnds {
-    return { source: this.#clientAddress, destination: this.#destination ?? this.#client.local };
   }
 
   onLost(cause: Cause): void {
@@ -162,12 +171,21 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
 
   /** From here on the client hears this backend and no other. */
   onFound(backend: Connection, greeting: readonly Uint8Array[]): void {
+    if (this.#router !== null) return this.#join(backend, this.#router);
     this.#enter('handshaking');
-    this.#committedAtMs = this.#context.wheel.now();
+    this.#account.greeted(this.#context.wheel.now());
     const trusting = this.#context.balancer.pool.identity === 'xclient';
     this.#backend = trusting ? guarded(backend, greeting, cause => this.terminate(cause)) : backend;
-    this.#handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
-    this.#handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
+    const handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
+    this.#handshake = handshake;
+    handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
+  }
+
+  /** The backend awaits TLS as the client does; all that both say from now on is theirs. */
+  #join(backend: Connection, router: ServerNameRouter): void {
+    this.#backend = backend;
+    router.join(backend, this.#early.held.splice(0), this.#early.ended);
+    this.onHandshakeDone();
   }
 
   onHandshakeDone(): void {
@@ -185,6 +203,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
     if (cause === 'client-reset') this.#backend?.reset();
     else if (cause === 'backend-reset') this.#client.reset();
     if (cause === 'backend-closed') this.#linger(cause);
+    else if (cause === 'client-hello') this.#refuse(cause);
     else this.terminate(cause);
   }
 
@@ -194,12 +213,12 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
 
   /** The instance stops: who waits hears 421 now, everybody else may finish. */
   drain(): void {
-    if (this.#isIn('accepting', 'selecting')) this.#refuse('shutdown');
+    if (this.#isIn('accepting', 'routing', 'selecting')) this.#refuse('shutdown');
   }
 
   /** The instance has waited long enough, or the operator wants the backend for himself. */
   cut(cause: 'shutdown' | 'maintenance'): void {
-    const unserved = this.#isIn('accepting', 'selecting', 'connecting');
+    const unserved = this.#isIn('accepting', 'routing', 'selecting', 'connecting');
     if (unserved || this.#handshake?.atCommand === true) this.#refuse(cause);
     else this.terminate(cause);
   }
@@ -224,8 +243,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
     wheel.cancel(this.#timer);
     this.#leaveHandshake();
     this.#account.count(this.#relay);
-    if (this.#relay === null) this.#client.destroy();
-    else this.#relay.destroy();
+    (this.#relay ?? this.#client).destroy();
     if (this.#admitted !== null) admission.leave(this.#admitted);
     this.#descriptors.leave();
     this.#leaveBackend();
@@ -260,9 +278,7 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
 
   /** Says why in SMTP, then closes; never in the middle of what a backend says. */
   #refuse(cause: Cause): void {
-    if (this.#tls?.securing !== true) {
-      this.#client.write(this.#tls?.alert(cause) ?? refusalLine(cause, this.#context.hostName));
-    }
+    sayLast(this.#client, cause, this.#context.hostName, this.#tls, this.#router);
     this.#linger(cause);
   }
 
@@ -284,6 +300,9 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
     switch (this.#state) {
       case 'accepting':
         return this.terminate('proxy-header');
+      case 'routing':
+        this.#router?.timedOut();
+        return this.#refuse('client-timeout');
       case 'selecting':
       case 'connecting':
         return this.#refuse('backend-timeout');
@@ -291,16 +310,11 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
         if (this.#handshake?.atCommand === true) return this.#refuse('client-timeout');
         return this.terminate('backend-timeout');
       case 'relaying':
-        return this.#lookForIdleness();
-      case 'closing':
-      case 'closed':
+        if (this.#account.idle(this.#relay)) return this.terminate('idle-timeout');
+        return this.#armIdleness();
+      default:
         return this.terminate('internal');
     }
-  }
-
-  #lookForIdleness(): void {
-    if (this.#account.idle(this.#relay)) this.terminate('idle-timeout');
-    else this.#armIdleness();
   }
 
   #armIdleness(): void {
@@ -311,33 +325,23 @@ export class Session implements ProxyHeaderOwner, TlsOwner, SearchOwner, Handsha
   #leaveHandshake(): void {
     const { record, wheel } = this.#context;
     if (this.#handshake === null) return;
-    this.#account.closeHandshake(this.#handshake, record !== null);
-    this.#handshakeMs = wheel.now() - this.#committedAtMs;
+    this.#account.closeHandshake(this.#handshake, record !== null, wheel.now());
     this.#handshake = null;
   }
 
   #source(): RecordSource {
     return {
-      id: this.#identifier(),
+      id: this.who.id,
       ageMs: this.#ageMs(),
       listener: this.#context.listener.name,
-      client: this.#clientAddress,
+      client: this.who.address,
       via: this.#client.remote,
       pool: this.#context.balancer.pool.name,
       search: this.#search,
-      handshakeMs: this.#handshakeMs,
       account: this.#account,
       tls: this.#tls,
+      router: this.#router,
     };
-  }
-
-  #identifier(): string {
-    this.#id ??= this.#context.nextId();
-    return this.#id;
-  }
-
-  #clientHost(): string {
-    return this.#clientAddress.family === 'unix' ? 'unix' : this.#clientAddress.host;
   }
 
   #ageMs(): number {

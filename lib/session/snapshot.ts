@@ -17,7 +17,17 @@ export interface ListenerSnapshot {
   readonly admission: AdmissionOptions;
   /** Null where TLS is passed through. */
   readonly tls: TlsSnapshot | null;
+  /** Null where `pool` serves all. */
+  readonly routing: RoutingSnapshot | null;
   readonly timeouts: SessionTimeouts;
+}
+
+/** Pools chosen by the server name in TLS that is passed through. */
+export interface RoutingSnapshot {
+  /** Names in lower case, perhaps with a star for the first label. */
+  readonly routes: readonly { readonly names: readonly string[]; readonly pool: string }[];
+  /** EHLO keywords before STARTTLS. */
+  readonly capabilities: readonly string[];
 }
 
 /** Milliseconds, all of them. */

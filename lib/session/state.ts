@@ -4,20 +4,20 @@ import type { Phase } from '../core/termination.ts';
  * Where a session is.
  *
  *     accepting ──► selecting ⇄ connecting ──► handshaking ──► relaying
- *         │             │            │              │              │
- *         └─────────────┴────────────┴──► closing ◄─┘              │
- *                                            │                     │
- *                                            └──────► closed ◄─────┘
+ *         │             ▲            │                             ▲
+ *         └──► routing ─┘            └─────────────────────────────┘
  *
- * `closing`: the last word to the client is out, and it is given a moment to read it and leave. Any state may also go
- * to `closed` directly.
+ * By `routing`, and from there without `handshaking`, where the name in TLS chooses the pool. All but `relaying` may go to
+ * `closing`: the last word to the client is out, and it is given a moment to read it and leave. Any state may also go to
+ * `closed` directly.
  */
 export type SessionState = Phase | 'closing' | 'closed';
 
 const MAY_FOLLOW: Readonly<Record<SessionState, readonly SessionState[]>> = {
-  accepting: ['selecting', 'closing', 'closed'],
+  accepting: ['routing', 'selecting', 'closing', 'closed'],
+  routing: ['selecting', 'closing', 'closed'],
   selecting: ['connecting', 'closing', 'closed'],
-  connecting: ['selecting', 'connecting', 'handshaking', 'closing', 'closed'],
+  connecting: ['selecting', 'connecting', 'handshaking', 'relaying', 'closing', 'closed'],
   handshaking: ['relaying', 'closing', 'closed'],
   relaying: ['closed'],
   closing: ['closed'],

@@ -10,6 +10,7 @@ import { termination } from '../session/client-tls.ts';
 import type { SessionContext } from '../session/context.ts';
 import { createPreparer } from '../session/preparation-plan.ts';
 import type { SessionRecord, SessionView } from '../session/record.ts';
+import { routed } from '../session/routing.ts';
 import { Session } from '../session/session.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
 import type { Transport } from '../transport/contract.ts';
@@ -120,6 +121,7 @@ export function startShard(options: ShardOptions): Shard {
       transport,
       preparer,
       tls: listener.tls === null ? null : termination(listener.name, listener.tls),
+      routing: null,
       wheel,
       stats,
       hostName,
@@ -141,10 +143,14 @@ export function startShard(options: ShardOptions): Shard {
     );
     const nextContexts = new Map(
       next.listeners.map(listener => {
-        const balancer = nextBalancers.get(listener.pool);
-        if (balancer === undefined)
-          throw new Error(`listener ${listener.name} names no pool of the snapshot`);
-        return [listener.name, contextOf(listener, balancer, next.hostName, next.records)];
+        const balancerOf = (pool: string): Balancer => {
+          const balancer = nextBalancers.get(pool);
+          if (balancer === undefined)
+            throw new Error(`listener ${listener.name} names no pool of the snapshot`);
+          return balancer;
+        };
+        const context = contextOf(listener, balancerOf(listener.pool), next.hostName, next.records);
+        return [listener.name, routed(context, balancerOf)];
       }),
     );
     staged = nextContexts;

@@ -127,6 +127,11 @@ export const badListeners: readonly BadConfig[] = [
     '4:49 listeners\\[0\\].tls.routes\\[0\\].names\\[0\\]: found `mx.\\*`, expected a host name',
   ),
   ofListener(
+    'a name with two routes',
+    'tls: {routeBy: server-name, routes: [{names: [a.example, "*.b.example", A.example], pool: mx}]}',
+    '4:75 listeners\\[0\\].tls.routes\\[0\\].names\\[2\\]: a.example has a route already',
+  ),
+  ofListener(
     'TLS it has not',
     'tls: {required: true}',
     '4:19 listeners\\[0\\].tls.required: required has no effect with mode',

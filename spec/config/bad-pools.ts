@@ -36,6 +36,16 @@ export const badPools: readonly BadConfig[] = [
     'sticky: {by: sender}',
     '4:16 pools\\[0\\].sticky.by: found `sender`, expected one of client-address',
   ),
+  {
+    what: 'XCLIENT, and TLS of ours, where TLS is passed through and routed',
+    yaml:
+      'listeners: [{listen: "0.0.0.0:25", pool: mx, tls: {routeBy: server-name}}]\npools:\n- name: mx\n' +
+      '  identity: xclient\n  tls: {mode: starttls}\n  backends: [{address: "10.0.0.1:25"}]\n',
+    faults: [
+      '4:13 pools\\[0\\].identity: clients of listeners\\[0\\] speak TLS with its backends and could say XCLIENT',
+      '5:15 pools\\[0\\].tls.mode: clients of listeners\\[0\\] speak TLS with its backends, so that smtplb cannot',
+    ],
+  },
   ofPool(
     'stickiness by a name that comes too late',
     'sticky: {by: server-name}',

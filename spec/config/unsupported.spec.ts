@@ -16,7 +16,6 @@ function config(additions: { top?: string; listener?: string; pool?: string; bac
 
 t.test('each of what is not there yet is named when it is switched on', async t => {
   const cases: [Parameters<typeof config>[0], string][] = [
-    [{ listener: 'tls: { routeBy: server-name }' }, 'listeners[0].tls.routeBy'],
     [{ pool: 'source: [192.0.2.1],' }, 'pools[0].source'],
     [{ pool: 'warm: 2,' }, 'pools[0].warm'],
     [{ pool: 'check: { type: tcp, instances: 3 },' }, 'pools[0].check.instances'],

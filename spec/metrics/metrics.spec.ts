@@ -48,6 +48,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
           clientCertificates: null,
           ticketKeys: [],
         },
+        routing: { routes: [], capabilities: [] },
         admission: {
           allow: [],
           deny: [],

@@ -16,6 +16,7 @@ function listener(...ports: readonly number[]): ListenerSnapshot {
     pool: 'mx',
     proxyFrom: [],
     tls: null,
+    routing: null,
     admission: {
       allow: [],
       deny: [],
