@@ -166,15 +166,29 @@ function createExchange(
   let snapshot: () => ShardSnapshot;
   let seen: ShardSnapshot | null = null;
   let timer: NodeJS.Timeout | undefined;
+  let ticker: NodeJS.Timeout | undefined;
   let isOver = false;
   let turn: Promise<void> = Promise.resolve();
+
+  // A fault of the program: told, and tried again, as the rest of the instance is well.
+  const fault = (error: unknown): void => logger.error({ err: error }, 'an exchange with the cluster failed');
+
+  /** Has a clock of its own: an exchange may hang for as long as Redis does. */
+  const tick = (): void => {
+    for (const part of parts) {
+      try {
+        part.tick?.(now());
+      } catch (error) {
+        fault(error);
+      }
+    }
+  };
 
   const exchange = async (): Promise<void> => {
     if (snapshot() !== seen) {
       seen = snapshot();
       load.use(seen.pools, now());
     }
-    for (const part of parts) part.tick?.(now());
     const exchanged = await counts.exchange();
     if (exchanged === undefined || isOver) return;
     load.apply(exchanged, now());
@@ -183,10 +197,7 @@ function createExchange(
 
   const next = (): void => {
     const begunMs = now();
-    turn = exchange().catch(error => {
-      // A fault of the program: told, and tried again, as the rest of the instance is well.
-      logger.error({ err: error }, 'an exchange with the cluster failed');
-    });
+    turn = exchange().catch(fault);
     void turn.then(() => {
       if (isOver) return;
       // Instances that were started together do not stay in step.
@@ -199,10 +210,12 @@ function createExchange(
     start(read: () => ShardSnapshot) {
       snapshot = read;
       next();
+      ticker = setInterval(tick, EXCHANGE_MS);
     },
     end(): Promise<void> {
       isOver = true;
       clearTimeout(timer);
+      clearInterval(ticker);
       return turn;
     },
   };

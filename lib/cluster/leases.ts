@@ -205,7 +205,8 @@ export function createLeases(options: LeasesOptions): Leases {
     for (const [at, { cap }] of asks.entries()) {
       const slots = Number(answer[3 + at * 2]);
       cap.othersWait = answer[4 + at * 2] === 1 && !cap.waiting;
-      if (cap.isGone || !(slots > cap.held)) continue;
+      // Where the lease has lapsed meanwhile, it is asserted anew first.
+      if (!isValid || cap.isGone || !(slots > cap.held)) continue;
       cap.held = Math.min(slots, Math.max(cap.limit, cap.held));
       raiseGrant(board, cap.row, cap.held);
     }
@@ -214,17 +215,17 @@ export function createLeases(options: LeasesOptions): Leases {
   const keeping = (cap: Cap): Ask => ({ cap, held: cap.held, wanted: cap.held, waiting: false });
 
   /** Redis does not know us, or is another: it is told all that is held, and until it knows nothing is renewed. */
-  const assertAll = async (): Promise<boolean> => {
+  const assertAll = async (): Promise<void> => {
     if (!isValid) lapse();
     const sentMs = now();
     let asserted = '';
     let quietMs = 0;
     for (const asks of chunks([...caps.values()].map(keeping))) {
       const answer = await send(asks, true);
-      if (answer?.[0] !== 'ok') return false;
+      if (answer?.[0] !== 'ok') return;
       const [, in_, quiet] = answer;
       // It changed again meanwhile.
-      if (asserted !== '' && asserted !== in_) return false;
+      if (asserted !== '' && asserted !== in_) return;
       asserted = String(in_);
       quietMs = Number(quiet);
     }
@@ -239,11 +240,10 @@ export function createLeases(options: LeasesOptions): Leases {
     if (!isValid)
       for (const { isGone, row, held } of caps.values()) if (!isGone) raiseGrant(board, row, held);
     isValid = true;
-    return true;
   };
 
   /** `asks` are made now; `all` renews the rest with them. */
-  const sync = async (asks: readonly Ask[], all: boolean): Promise<boolean> => {
+  const sync = async (asks: readonly Ask[], all: boolean): Promise<void> => {
     if (epoch === '') return assertAll();
     const asked = new Set(asks.map(({ cap }) => cap));
     const rest = all ? [...caps.values()].filter(cap => !asked.has(cap)).map(keeping) : [];
@@ -251,13 +251,12 @@ export function createLeases(options: LeasesOptions): Leases {
     for (const chunk of chunks([...asks, ...rest])) {
       const answer = await send(chunk, false);
       if (answer?.[0] === 'assert') return assertAll();
-      if (answer?.[0] !== 'ok') return false;
+      if (answer?.[0] !== 'ok') return;
       quietUntilMs = now() + Number(answer[2]);
       learn(chunk, answer);
     }
     renewedAtMs = sentMs;
     for (const [name, { held, isGone }] of caps) if (all && isGone && held === 0) caps.delete(name);
-    return true;
   };
 
   return {
@@ -280,9 +279,13 @@ export function createLeases(options: LeasesOptions): Leases {
       const all = nowMs >= nextSyncMs;
       if (!all && (asks.length === 0 || epoch === '')) return;
       if (all) nextSyncMs = nowMs + leaseMs * SLOT_RENEWAL;
-      turn = sync(asks, all).then(() => {
-        turn = null;
-      });
+      turn = sync(asks, all)
+        .catch(error =>
+          log.warn({ event: 'slots', err: error }, 'slots could not be leased: a fault of smtplb'),
+        )
+        .then(() => {
+          turn = null;
+        });
     },
     settled: async () => void (await turn),
     async leave() {

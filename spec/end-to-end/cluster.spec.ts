@@ -5,6 +5,7 @@ import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { page } from '../support/markdown.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -12,6 +13,8 @@ import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient, type SmtpClient } from '../support/smtp-client.ts';
 
 const redis = needs('redis-server', 'redis-cli');
+
+const PER_CLIENT = { limits: { perClient: { connections: 20, scope: 'cluster' } } };
 
 async function greeted(owner: Owner, instance: Instance): Promise<SmtpClient> {
   const client = await connectClient(owner, instance.address());
@@ -164,3 +167,40 @@ for (const transport of TRANSPORTS) {
     t.ok(hits > 0, 'that sessions waited for slots is counted');
   });
 }
+
+t.test('a user of Redis with no more rights than the documentation says will do', redis, async t => {
+  const [, rights = ''] = /^ACL SETUSER smtplb on >SECRET (.*)$/m.exec(page('cluster.md')) ?? [];
+  t.match(rights, /^~smtplb/);
+  const server = await startRedis(t);
+  await settle(server, 'mx/b1');
+  await server.cli(
+    'acl',
+    'setuser',
+    'smtplb',
+    'on',
+    '>SECRET',
+    ...rights.replace('mail-edge', 'edge').split(' '),
+  );
+  const backend = await startScriptedBackend(t, smtp());
+  const settings = (scope: string) => ({
+    cluster: { name: 'edge', redis: `redis://smtplb:SECRET@127.0.0.1:${server.port}` },
+    ...mx([{ address: formatAddress(backend.address), maxConnections: { count: 9, scope } }], {}, PER_CLIENT),
+  });
+  const instance = await startInstance(t, 'net', settings('cluster'));
+  const client = await greeted(t, instance);
+  const { value } = await instance.metrics();
+  t.equal(value('smtplb_redis_up'), 1);
+  t.ok((value('smtplb_backend_granted_slots') ?? 0) > 1, 'slots beyond those taken');
+  const denied = await server.cli('acl', 'log');
+  t.equal(denied, '', 'nothing was denied');
+
+  // As an operator would do who is without Redis for long.
+  await server.process.stop();
+  instance.configure(settings('instance'));
+  t.match(await instance.server.reload(), { ok: true });
+  t.equal((await instance.metrics()).value('smtplb_backend_granted_slots'), undefined);
+  const clients = [];
+  for (let at = 0; at < 8; at++) clients.push(await greeted(t, instance));
+  for (const each of [client, ...clients]) await quit(each);
+  await instance.stop();
+});
