@@ -257,7 +257,9 @@ export class EdgeHandshake implements SessionHandshake {
     if (this.#over) return;
     this.#stage = 'secured';
     this.#helloFirst = true;
+    // What the client was slow to read has gone out before the handshake, and nobody has said so.
     this.#clientFull = false;
+    this.backend.resume();
     this.#replies.secured();
     this.facts.starttls = 'accepted';
     this.client.handler = new ClientSide(this);
