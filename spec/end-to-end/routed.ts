@@ -1,7 +1,7 @@
 /** What tests of STARTTLS routed by server name share. */
 import { once } from 'node:events';
 import { createServer, connect as dial } from 'node:net';
-import { connect as connectOverTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectOverTls } from 'node:tls';
 import { formatAddress, type IpAddress } from '../../lib/core/address.ts';
 import { readClientHello } from '../../lib/tls/client-hello.ts';
 import type { TestCertificate } from '../support/certificates.ts';
@@ -76,7 +76,11 @@ export function settings(
 }
 
 /** What Node sends first for a name, all of it. */
-export async function clientHello(owner: Owner, servername?: string): Promise<Buffer> {
+export async function clientHello(
+  owner: Owner,
+  servername?: string,
+  options: ConnectionOptions = {},
+): Promise<Buffer> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   owner.teardown(() => server.close());
@@ -84,10 +88,12 @@ export async function clientHello(owner: Owner, servername?: string): Promise<Bu
   const { port } = server.address() as { port: number };
   const plain = dial({ port, host: '127.0.0.1' });
   plain.on('error', () => {});
-  connectOverTls({ socket: plain, rejectUnauthorized: false, ...(servername && { servername }) }).on(
-    'error',
-    () => {},
-  );
+  connectOverTls({
+    socket: plain,
+    rejectUnauthorized: false,
+    ...options,
+    ...(servername && { servername }),
+  }).on('error', () => {});
   const [socket] = await within('a connection', accepted);
   socket.on('error', () => {});
   let bytes = Buffer.alloc(0);

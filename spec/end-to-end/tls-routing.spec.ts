@@ -1,6 +1,7 @@
 /** STARTTLS passed through, routed by the server name: many tenants on one address, and no key at the edge. */
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { EARLY_CLIENT_OCTETS } from '../../lib/core/limits.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { startInstance, TRANSPORTS } from '../support/instance.ts';
@@ -152,6 +153,47 @@ for (const transport of TRANSPORTS) {
       await instance.idle();
     },
   );
+
+  t.test(
+    `${transport}: a ClientHello of many segments, more than is read of a client without a backend`,
+    async t => {
+      const { instance, backend } = await tenant(t, transport, opens());
+      const ALPNProtocols = Array.from({ length: 60 }, (_, at) => `${at}`.repeat(100));
+      const hello = await clientHello(t, 'a.example', { ALPNProtocols });
+      t.ok(hello.length > 2 * EARLY_CLIENT_OCTETS, `${hello.length} octets`);
+      const client = await promised(t, instance);
+      await client.writePieces(
+        Array.from({ length: 20 }, (_, at) => hello.subarray(at * 700, (at + 1) * 700)),
+      );
+      await client.until('the handshake');
+      await client.write('more');
+      const connection = await backend.connection();
+      await connection.until('more');
+      t.ok(flightOf(connection).equals(Buffer.concat([hello, Buffer.from('more')])), 'and it is read again');
+      client.reset();
+      await instance.idle();
+    },
+  );
+
+  t.test(`${transport}: commands come in one piece, or cut anywhere`, async t => {
+    const { instance, backend } = await tenant(t, transport, opens());
+    const hello = await clientHello(t, 'a.example');
+    const commands = 'EHLO client.example\r\nNOOP\r\nstarttls \r\n';
+    for (let cut = 0; cut <= commands.length; cut++) {
+      const client = await connectClient(t, instance.address());
+      await client.expect(220);
+      const pieces = cut === 0 ? [...commands] : [commands.slice(0, cut), commands.slice(cut)];
+      await client.writePieces(pieces.filter(piece => piece !== ''));
+      for (const reply of [250, 250, 220]) await client.expect(reply);
+      await client.write(hello);
+      await client.until('the handshake');
+      const { received } = client;
+      t.equal(received.toString('latin1').match(/^\d{3} /gm)?.length, 4, `cut at ${cut}`);
+      t.ok(flightOf(await backend.connection(cut)).equals(hello));
+      client.reset();
+    }
+    await instance.idle();
+  });
 
   t.test(`${transport}: a reload changes routes for those who come after it`, async t => {
     const [first, second] = [
