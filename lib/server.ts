@@ -147,8 +147,6 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     throw error;
   });
   for (const note of notes) logger.info(note);
-  operation.attach(plane);
-  cluster?.start(() => plane.snapshot);
   edgeTls.start(() => {
     plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use'));
   });
@@ -166,6 +164,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       await stopOthers();
     },
   });
+  operation.attach(plane);
+  cluster?.start(() => plane.snapshot);
   const reloader = createReloader({ plane, started: config, read: options.read ?? null, notifier, logger });
   const sources: StatusSources = {
     plane,

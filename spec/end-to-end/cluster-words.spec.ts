@@ -214,6 +214,12 @@ t.test('the instances know of each other, and what is wrong among them', redis, 
   t.match(JSON.parse((await printed(a, 'status', '--cluster', '--json')).slice(2)), { name: 'edge' });
   t.match(await printed(a, 'status'), /^! the configuration of edge-2/m);
   t.match((await status(a.admin)).cluster, { name: 'edge', instances: 2, warnings: [/edge-2/] });
+  const warnings = a.log.filter(({ level }) => level === 'warn').map(({ msg }) => `${msg}`);
+  t.same(
+    warnings.filter(msg => !/^the configuration of edge-2|may relay for anybody|identity/.test(msg)),
+    [],
+    'nothing else is wrong',
+  );
   await a.logged('the warning', ({ msg }) => /^the configuration of edge-2 is another/.test(`${msg}`));
 
   await b.stop();
