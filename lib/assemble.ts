@@ -158,6 +158,7 @@ function poolSnapshot(
     queue: pool.queue,
     passiveHealth: pool.passiveHealth,
     slowStartMs: pool.slowStartMs,
+    sticky: pool.sticky,
     backends: pool.backends.map(backend => {
       const { health, admin, weight } = stateOf(name, backend.name);
       return {

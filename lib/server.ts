@@ -14,7 +14,7 @@ import { createLog, type LineWriter, type Logger } from './core/log.ts';
 import { version } from './core/package.ts';
 import { openShardStats } from './core/shard-stats.ts';
 import { createEdgeTls } from './edge-tls.ts';
-import { createMonitor } from './health/monitor.ts';
+import { createMonitor, type Monitor } from './health/monitor.ts';
 import { type Inheritance, readInheritance } from './inherit.ts';
 import { createLifecycle } from './lifecycle.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -26,6 +26,7 @@ import type { DataPlane } from './shard/data-plane.ts';
 import { startDataPlane } from './shard/fleet.ts';
 import type { SeatKind } from './shard/seat.ts';
 import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
+import { shareOver } from './sharing.ts';
 import { checkReader, readStatus, type StatusSources } from './status.ts';
 import { loadCustodian } from './transport/linux/custodian.ts';
 
@@ -78,7 +79,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
 
-  const monitor = createMonitor({
+  const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
+  const { keeper, checks } = shareOver(cluster, config.instance, logger, () => monitor);
+  const monitor: Monitor = createMonitor({
+    sharing: () => checks,
     onChange(pool, backend, { health, outcome, detail }) {
       logger[health === 'up' ? 'info' : 'warn']({ pool, backend, outcome, detail }, `backend is ${health}`);
       void plane.publish();
@@ -90,7 +94,6 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     },
   });
   const edgeTls = createEdgeTls(logger);
-  const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
   const operation = createClusterOperation({
     cluster,
     config,
@@ -129,6 +132,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         // No other transport speaks TLS.
         needsNet: (listener, pool) => listener.tls !== null || pool.tls !== null,
         reports: {
+          keeper,
           onLines: log.write,
           onBackendEvent(event) {
             logBackendEvent(logger, event);

@@ -36,13 +36,30 @@ export interface StatusSources {
 export function checkReader(plane: ControlPlane, monitor: Monitor): StatusSources['checkOf'] {
   return (pool, backend) => {
     const type = plane.config.pools.find(({ name }) => name === pool)?.check.type;
-    const { checked, outcome, detail, durationMs, consecutive, sinceMs, certificateDaysLeft } = monitor.of(
-      pool,
-      backend,
-    );
+    const {
+      checked,
+      checkers,
+      isCheckedHere,
+      outcome,
+      detail,
+      durationMs,
+      consecutive,
+      sinceMs,
+      certificateDaysLeft,
+    } = monitor.of(pool, backend);
     if (!checked || type === undefined) return null;
     const secondsSinceChange = Math.round((monotonicMs() - sinceMs) / 1_000);
-    return { type, outcome, detail, durationMs, consecutive, secondsSinceChange, certificateDaysLeft };
+    return {
+      type,
+      outcome,
+      detail,
+      durationMs,
+      consecutive,
+      secondsSinceChange,
+      certificateDaysLeft,
+      checkers,
+      isCheckedHere,
+    };
   };
 }
 

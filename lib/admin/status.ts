@@ -82,4 +82,7 @@ export interface CheckStatus {
   readonly consecutive: number;
   readonly secondsSinceChange: number;
   readonly certificateDaysLeft: number | null;
+  /** Names of the instances that check it, where they share that; null where this one does by itself. */
+  readonly checkers: readonly string[] | null;
+  readonly isCheckedHere: boolean;
 }

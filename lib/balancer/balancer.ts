@@ -1,7 +1,7 @@
 import { giveBack, take } from '../core/board.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
-import { recordFailure, recordSuccess } from '../pool/passive-health.ts';
+import { recordFailure, recordSuccess, standing } from '../pool/passive-health.ts';
 import { recordReturn } from '../pool/slow-start.ts';
 import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 import {
@@ -86,6 +86,14 @@ export class Balancer {
   select(request: SelectRequest): BackendSnapshot | NoBackend {
     if (this.#untriedWaiting > 0) return 'full';
     return this.#choose(request);
+  }
+
+  /** The backend of that name, where it takes sessions, room or not; null where it does not, or there is none. */
+  serving(name: string): BackendSnapshot | null {
+    const { board, now } = this.#options;
+    const backend = this.#pool.backends.find(each => each.name === name);
+    if (backend === undefined || backend.health !== 'up' || backend.admin !== 'ready') return null;
+    return standing(board, backend.row, now()) === 'ejected' ? null : backend;
   }
 
   /** Joins the queue; false where it is full. The offer comes later, never within this call. */

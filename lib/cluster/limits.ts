@@ -43,6 +43,21 @@ export const SLOT_RENEWAL = 1 / 30;
 export const SLOT_IDLE = 1 / 6;
 /** Backends in one command. */
 export const SLOT_BACKENDS_A_COMMAND = 64;
+/** Clients of sticky pools that one command asks about, or tells of. */
+export const STICKY_KEYS_A_COMMAND = 256;
+/** Such questions that are on their way at a time; beyond them nobody is asked. */
+export const STICKY_COMMANDS = 64;
+/** Milliseconds until Redis, which was too slow for a session to wait for, is tried again. */
+export const STICKY_RETRY_MS = 250;
+/** Octets of the name of a backend; longer ones are nonsense. */
+export const STICKY_NAME_OCTETS = 256;
+
+/** Milliseconds between two exchanges of what checks have found; what has changed here is told at once. */
+export const CHECKS_EXCHANGE_MS = 500;
+/** Milliseconds for which what an instance has found counts without being said again, by the clock of Redis. */
+export const CHECKS_LEASE_MS = 5_000;
+/** Characters of an instance's name that are shown. */
+export const CHECKS_NAME_OCTETS = 128;
 
 /** Instances of one cluster that are counted; what lies in Redis beyond them is nonsense. */
 export const MAX_INSTANCES = 1_000;
@@ -71,6 +86,7 @@ function holds(relation: boolean, text: string): void {
   if (!relation) throw new Error(`cluster limits: ${text}`);
 }
 holds(2 * EXCHANGE_MS + SUM_AGE_MS < 300, 'a change is seen by all within 300 ms');
+holds(COMMAND_MS + CHECKS_EXCHANGE_MS < CHECKS_LEASE_MS, 'one slow command does not end a lease on checks');
 holds(COMMAND_MS + HEARTBEAT_MS < COUNTS_LEASE_MS, 'one slow command does not end a lease');
 holds(COMMAND_MS + HEARTBEAT_MS < CLIENT_LEASE_MS, 'one slow command does not end a lease on clients');
 holds(SLOT_LEASE_MS * SLOT_USE + COMMAND_MS < SLOT_LEASE_MS, 'slots are left before others get them');

@@ -75,6 +75,10 @@ export const LINGER_MS = 2_000;
 export const RESERVED_DESCRIPTORS = 64;
 /** Clients a listener remembers for its per-client limits; towards that, idle ones are forgotten early. */
 export const TRACKED_CLIENTS = 262_144;
+/** Clients of sticky pools that one shard, and an instance without Redis, remembers; beyond that the oldest go early. */
+export const STICKY_ENTRIES = 100_000;
+/** Clients that one shard may want to have remembered in one tick; later ones wait for their next session. */
+export const STICKY_CLAIMS = 5_000;
 /** Octets of client-given text in a log line. */
 export const LOGGED_TEXT_OCTETS = 128;
 

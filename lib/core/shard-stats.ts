@@ -36,7 +36,14 @@ export type ListenerColumn =
 /** What became of TLS, or of XCLIENT, with a backend; the second word is a metric label. */
 export type PreparationColumn = (typeof PREPARATION_COLUMNS)[number];
 export type BackendColumn = 'picks' | 'ejections' | FaultCode | PreparationColumn;
-export type PoolColumn = `retry/${FaultCode}` | `routed/${RouteMatch}`;
+/** How sessions of sticky pools came to their backends, and what became of what was remembered. */
+export const STICKY_RESULTS = ['cache', 'redis', 'hash', 'timeout'] as const;
+export type PoolColumn =
+  | `retry/${FaultCode}`
+  | `routed/${RouteMatch}`
+  | `sticky/${(typeof STICKY_RESULTS)[number]}`
+  | 'stickyMoved'
+  | 'stickyLost';
 
 const LISTENER_COLUMNS: readonly ListenerColumn[] = [
   'accepted',
@@ -69,6 +76,9 @@ const BACKEND_COLUMNS: readonly BackendColumn[] = [
 const POOL_COLUMNS: readonly PoolColumn[] = [
   ...FAULT_CODES.map(code => `retry/${code}` as const),
   ...ROUTE_MATCHES.map(by => `routed/${by}` as const),
+  ...STICKY_RESULTS.map(result => `sticky/${result}` as const),
+  'stickyMoved',
+  'stickyLost',
 ];
 
 /** Seconds. From a loopback connect to the longest pause a mail peer may make (RFC 5321 section 4.5.3.2). */

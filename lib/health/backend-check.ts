@@ -4,7 +4,7 @@ import type { CheckedBackend } from './options.ts';
 import { OUTCOMES, type Outcome } from './outcome.ts';
 import type { Probe, ProbeResult } from './probe.ts';
 import { type CheckCounter, createCheckCounter } from './results.ts';
-import { judge, untested } from './rise-fall.ts';
+import { judge, taken, untested } from './rise-fall.ts';
 
 /** What checks say of a backend. */
 export interface BackendHealth {
@@ -25,6 +25,10 @@ export interface BackendHealth {
   readonly sinceMs: number;
   /** As the last check that saw a certificate has it: whole days, negative once it has expired. */
   readonly certificateDaysLeft: number | null;
+  /** The names of the instances that check it; null where that is this one, by itself. */
+  readonly checkers: readonly string[] | null;
+  /** Whether this instance checks it, alone or with others. */
+  readonly isCheckedHere: boolean;
 }
 
 /** What checks need of the world; tests give their own. */
@@ -46,6 +50,10 @@ export interface BackendCheck {
   health(): BackendHealth;
   /** Checks soon, and goes on so while the results are bad, until the backend is known to be down. */
   recheck(): void;
+  /** No more checks, and no result, until `resume`. */
+  rest(): void;
+  /** Checks again, soon; until there is a result the backend is what others have found. */
+  resume(health: Health): void;
   /** No result is reported after this call; resolves when no socket is left. */
   stop(): Promise<void>;
 }
@@ -79,6 +87,7 @@ export function startBackendCheck(
   /** Sessions failed there, and checks have neither denied nor confirmed it yet. */
   let suspected = false;
   let stopped = false;
+  let resting = false;
 
   const plan = (at: number): void => {
     callOff();
@@ -96,10 +105,10 @@ export function startBackendCheck(
 
   const finish = async ({ result, closed }: Probe): Promise<void> => {
     const found = await result;
-    if (found !== null && !stopped) apply(found);
+    if (found !== null && !stopped && !resting) apply(found);
     await closed;
     running = null;
-    if (!stopped) plan(dueAt);
+    if (!stopped && !resting) plan(dueAt);
   };
 
   const apply = (result: ProbeResult): void => {
@@ -125,6 +134,7 @@ export function startBackendCheck(
     change(next) {
       options = next;
       const at = now() + next.check.intervalMs;
+      if (resting) return;
       if (running === null && at < dueAt) plan(at);
       else dueAt = Math.min(at, dueAt);
     },
@@ -139,11 +149,28 @@ export function startBackendCheck(
       consecutive: standing.consecutive,
       sinceMs,
       certificateDaysLeft,
+      checkers: null,
+      isCheckedHere: true,
     }),
     recheck() {
       const at = Math.max(now(), startedAt + RECHECK_MS);
       suspected = standing.health === 'up';
-      if (stopped || at >= dueAt) return;
+      if (stopped || resting || at >= dueAt) return;
+      if (running === null) plan(at);
+      else dueAt = at;
+    },
+    rest() {
+      resting = true;
+      suspected = false;
+      callOff();
+      running?.cancel();
+    },
+    resume(health) {
+      resting = false;
+      standing = taken(health);
+      last = null;
+      // Soon, as its checker may be gone, and not all of them at once.
+      const at = now() + random() * Math.min(options.check.intervalMs, FIRST_SPREAD_MS);
       if (running === null) plan(at);
       else dueAt = at;
     },

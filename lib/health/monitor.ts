@@ -1,14 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { monotonicMs } from '../core/clock.ts';
-import {
-  type BackendCheck,
-  type BackendHealth,
-  type CheckEnvironment,
-  startBackendCheck,
-} from './backend-check.ts';
+import type { BackendHealth, CheckEnvironment } from './backend-check.ts';
 import type { CheckedBackend } from './options.ts';
 import { type ProbeResult, startProbe } from './probe.ts';
 import type { CheckCounts } from './results.ts';
+import { type SharedCheck, startSharedCheck } from './shared-check.ts';
+import { type CheckSharing, checkedId, type Finding } from './sharing.ts';
 
 /** The active checks of an instance. Health is kept apart from what operators say, and from passive health. */
 export interface Monitor {
@@ -29,6 +26,10 @@ export interface Monitor {
   all(): (BackendHealth & { readonly pool: string; readonly backend: string })[];
   /** Counts for metrics, of all that are checked. */
   results(): CheckCounts[];
+  /** What this instance may check with others, by `pool/backend`, and what its own checks have found. */
+  findings(): ReadonlyMap<string, Finding | null>;
+  /** Who checks what has changed, or what the others have found. */
+  settle(): void;
   /** Ends all checks; resolves when no timer and no socket is left. Nothing is reported after this call. */
   stop(): Promise<void>;
 }
@@ -36,6 +37,8 @@ export interface Monitor {
 export interface MonitorOptions extends Partial<CheckEnvironment> {
   /** A backend went up or down. */
   onChange(pool: string, backend: string, health: BackendHealth): void;
+  /** The other instances of the cluster, where there are any; asked for once by each check. */
+  readonly sharing?: () => CheckSharing | null;
   /** A check was made, changed or not; called before `onChange`. */
   onResult?(pool: string, backend: string, result: ProbeResult): void;
 }
@@ -53,14 +56,14 @@ export function createMonitor(options: MonitorOptions): Monitor {
     schedule: options.schedule ?? AFTER_TIMEOUT,
     probe: options.probe ?? startProbe,
   };
-  const pools = new Map<string, Map<string, BackendCheck>>();
+  const pools = new Map<string, Map<string, SharedCheck>>();
   /** Checks that were ended and whose sockets may still be closing. */
   const ending = new Set<Promise<void>>();
   let stopped = false;
 
-  const each = (): BackendCheck[] => [...pools.values()].flatMap(backends => [...backends.values()]);
+  const each = (): SharedCheck[] => [...pools.values()].flatMap(backends => [...backends.values()]);
 
-  const end = (check: BackendCheck): void => {
+  const end = (check: SharedCheck): void => {
     const { pool, backend } = check.options;
     pools.get(pool)?.delete(backend);
     const over = check.stop().finally(() => ending.delete(over));
@@ -69,11 +72,11 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   const begin = (checked: CheckedBackend): void => {
     const { pool, backend } = checked;
-    const check = startBackendCheck(checked, environment, (health, changed, result) => {
-      options.onResult?.(pool, backend, result);
-      if (changed) options.onChange(pool, backend, health);
+    const check = startSharedCheck(checked, environment, options.sharing?.() ?? null, {
+      onResult: result => options.onResult?.(pool, backend, result),
+      onChange: health => options.onChange(pool, backend, health),
     });
-    const backends = pools.get(pool) ?? new Map<string, BackendCheck>();
+    const backends = pools.get(pool) ?? new Map<string, SharedCheck>();
     pools.set(pool, backends.set(backend, check));
   };
 
@@ -81,7 +84,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     update(backends) {
       if (stopped) return;
       const wanted = backends.filter(({ check }) => check.type !== 'none');
-      const kept = new Set<BackendCheck>();
+      const kept = new Set<SharedCheck>();
       for (const checked of wanted) {
         const known = pools.get(checked.pool)?.get(checked.backend);
         if (known === undefined || !isSamePlace(known.options, checked)) continue;
@@ -105,6 +108,15 @@ export function createMonitor(options: MonitorOptions): Monitor {
         const { pool, backend } = check.options;
         return { pool, backend, ...check.counter.read() };
       }),
+    findings: () =>
+      new Map(
+        each()
+          .filter(({ options }) => options.check.instances !== undefined)
+          .map(check => [checkedId(check.options), check.own()]),
+      ),
+    settle() {
+      for (const check of each()) check.settle();
+    },
     async stop() {
       stopped = true;
       for (const check of each()) end(check);
@@ -123,6 +135,8 @@ const UNCHECKED: BackendHealth = {
   consecutive: 0,
   sinceMs: 0,
   certificateDaysLeft: null,
+  checkers: null,
+  isCheckedHere: false,
 };
 
 function isSamePlace(one: CheckedBackend, other: CheckedBackend): boolean {

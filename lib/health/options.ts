@@ -12,6 +12,8 @@ export interface CheckOptions {
   readonly fall: number;
   /** The name a check gives in EHLO. */
   readonly helo: string;
+  /** How many instances of the cluster check it; undefined: each of them. */
+  readonly instances?: number | undefined;
   /** Undefined: TLS is not tried. Only for `smtp`. Where sessions speak TLS with the pool's backends, so do checks. */
   readonly starttls: StarttlsOptions | undefined;
   /** Undefined: no transaction is tried. Only for `smtp`. */

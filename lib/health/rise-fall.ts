@@ -18,6 +18,11 @@ export function untested(fall: number): Standing {
   return { health: 'up', against: fall - 1, consecutive: 0, lastGood: null };
 }
 
+/** As others have found it: `rise` or `fall` results of our own are needed against that. */
+export function taken(health: Health): Standing {
+  return { health, against: 0, consecutive: 0, lastGood: null };
+}
+
 /** `fall` bad results in a row take a backend that is up down; `rise` good ones bring it back. */
 export function judge(standing: Standing, good: boolean, rise: number, fall: number): Standing {
   const consecutive = standing.lastGood === good ? standing.consecutive + 1 : 1;

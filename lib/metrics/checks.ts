@@ -32,6 +32,19 @@ export function checks(registry: Registry, source: CheckSource): void {
   scrapedGauge(
     registry,
     {
+      name: 'smtplb_backend_checked_here',
+      help: '1 while this instance checks the backend, 0 while it takes over what others find.',
+      labels,
+    },
+    () =>
+      source.all().map(({ pool, backend, isCheckedHere }) => ({
+        labels: { pool, backend },
+        value: isCheckedHere ? 1 : 0,
+      })),
+  );
+  scrapedGauge(
+    registry,
+    {
       name: 'smtplb_backend_certificate_days_left',
       help: 'Whole days until the certificate that the last check saw expires; negative once it has.',
       labels,

@@ -1,8 +1,7 @@
 import { collectDefaultMetrics, Registry } from 'prom-client';
 import type { Board } from '../core/board.ts';
 import { FAULT_CODES } from '../core/fault.ts';
-import { PREPARATION_COLUMNS, type ShardStats, terminationColumn } from '../core/shard-stats.ts';
-import { CAUSE_NAMES, PHASE_NAMES } from '../core/termination.ts';
+import { PREPARATION_COLUMNS, type ShardStats } from '../core/shard-stats.ts';
 import { standing } from '../pool/passive-health.ts';
 import type { BackendSnapshot, PoolSnapshot } from '../pool/snapshot.ts';
 import type { ShardState } from '../shard/data-plane.ts';
@@ -11,6 +10,8 @@ import { type CheckSource, checks } from './checks.ts';
 import { type ClusterSource, cluster } from './cluster.ts';
 import { routing } from './routing.ts';
 import { histogram, type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge, sum } from './samples.ts';
+import { sticky } from './sticky.ts';
+import { terminations } from './terminations.ts';
 import { type TlsSource, tls } from './tls.ts';
 
 export interface MetricsSources {
@@ -47,6 +48,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   instance(registry, sources);
   listeners(registry, sources);
   pools(registry, sources);
+  sticky(registry, sources);
   backends(registry, sources);
   checks(registry, sources.checks);
   tls(registry, sources);
@@ -162,22 +164,6 @@ function listeners(registry: Registry, { board, shards, snapshot }: MetricsSourc
     table: shard => shard.sessionSeconds,
     rows: () => snapshot().listeners,
   });
-}
-
-/** Only what has happened: most of cause × phase never does. */
-function terminations(
-  row: number,
-  listener: string,
-  total: (row: number, column: ReturnType<typeof terminationColumn>) => number,
-): Sample[] {
-  return CAUSE_NAMES.flatMap(cause =>
-    PHASE_NAMES.map(phase => ({
-      labels: { listener, cause, phase },
-      value: total(row, terminationColumn(cause, phase)),
-    })),
-  ).filter(
-    sample => sample.value > 0 || (sample.labels.cause === 'normal' && sample.labels.phase === 'relaying'),
-  );
 }
 
 function pools(registry: Registry, { board, shards, snapshot }: MetricsSources): void {

@@ -19,7 +19,21 @@ export interface PoolSnapshot {
   readonly passiveHealth: PassiveHealthOptions;
   /** Milliseconds over which a backend that has come back gets its full share; 0 for at once. */
   readonly slowStartMs: number;
+  /** Undefined where clients are not remembered. */
+  readonly sticky?: StickyOptions | undefined;
   readonly backends: readonly BackendSnapshot[];
+}
+
+/** How a client is sent to the backend that served it before. */
+export interface StickyOptions {
+  readonly by: 'client-address' | 'client-network' | 'server-name' | 'hello-name';
+  /** From its last session. */
+  readonly ttlMs: number;
+  /** How long a session waits to hear which backend that was. */
+  readonly timeoutMs: number;
+  /** Bits of an address that make a network. */
+  readonly ipv4Prefix: number;
+  readonly ipv6Prefix: number;
 }
 
 export interface ConnectOptions {

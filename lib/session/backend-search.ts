@@ -10,12 +10,11 @@ import type { TlsInfo } from '../transport/tls-contract.ts';
 import { CAUSE_OF, DIALLING_FAULTS, type FailedTry } from './backend-faults.ts';
 import { BackendPreparation, type PreparationOwner } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
+import { notePlaintext, noteXclient } from './preparation-news.ts';
 import type { PreparationPlan } from './preparation-plan.ts';
 import type { SearchOwner } from './search-owner.ts';
 import { type OpeningOwner, StarttlsOpening } from './starttls-opening.ts';
-
-/** For how long TLS is not tried again with a backend where it failed and `may` be left out. */
-const PLAINTEXT_MS = 300_000;
+import { type StickyClient, stickyClient } from './sticky-client.ts';
 
 /**
  * From "this client needs a backend" to a backend that has greeted. Everything here is invisible to the client, so a
@@ -37,6 +36,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   /** TLS with the backend that serves this session; null without. */
   tls: TlsInfo | null = null;
 
+  readonly sticky: StickyClient | null;
+  readonly stickyKey: string | null;
   readonly #context: SessionContext;
   readonly #owner: SearchOwner;
   readonly #timer = createTimer(() => this.#owner.guard(() => this.#timedOut()));
@@ -52,13 +53,24 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.client = client;
     this.#context = context;
     this.#owner = owner;
+    this.sticky = stickyClient(context, owner);
+    this.stickyKey = this.sticky?.key ?? null;
+  }
+
+  get preferred(): string | null {
+    return this.sticky?.backend ?? null;
   }
 
   /** Looks for a backend; the owner hears the outcome, perhaps within this call. */
   begin(): void {
+    this.#owner.onSearching('selecting');
+    if (this.sticky === null) this.#select();
+    else this.sticky.recall(() => this.#select());
+  }
+
+  #select(): void {
     const { balancer, wheel } = this.#context;
     const isRetry = this.failedTries.length > 0;
-    if (!isRetry) this.#owner.onSearching('selecting');
     const outcome = balancer.select(this);
     if (outcome === 'none') return this.#lost();
     if (outcome !== 'full') return this.#dial(outcome);
@@ -71,6 +83,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
 
   /** The session is over, at whatever stage: part of its one exit. */
   close(): void {
+    this.sticky?.close();
     this.#leaveQueue();
     this.#stop();
     this.#releaseSlot();
@@ -80,7 +93,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   moveOn(): void {
     this.#stop();
     this.#releaseSlot();
-    this.begin();
+    if (this.failedTries.length === 0) this.#owner.onSearching('selecting');
+    this.#select();
   }
 
   /** The greeting, passed on by its first line, went on as no greeting does. */
@@ -89,13 +103,11 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   }
 
   onOffer(outcome: BackendSnapshot | 'none'): void {
-    this.#owner.guard(() => this.#offered(outcome));
-  }
-
-  #offered(outcome: BackendSnapshot | 'none'): void {
-    this.#leaveQueue();
-    if (outcome === 'none') this.#lost();
-    else this.#dial(outcome);
+    this.#owner.guard(() => {
+      this.#leaveQueue();
+      if (outcome === 'none') this.#lost();
+      else this.#dial(outcome);
+    });
   }
 
   onConnect(): void {
@@ -131,22 +143,15 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   }
 
   onPlaintextWanted(detail: string): void {
-    const { balancer, preparer, wheel } = this.#context;
     const { backend } = this;
     if (backend === null) return;
-    preparer.planFor(balancer.pool)?.plainUntilMs.set(backend.row, wheel.now() + PLAINTEXT_MS);
-    balancer.report(backend, { event: 'plaintext', detail });
+    notePlaintext(this.#context, backend, detail);
     this.#stop();
     this.#connect(backend);
   }
 
   onXclientOffered(offered: boolean): void {
-    const { balancer, preparer } = this.#context;
-    const { backend } = this;
-    const known = preparer.planFor(balancer.pool)?.offersXclient;
-    if (backend === null || known === undefined || (known.get(backend.row) ?? true) === offered) return;
-    known.set(backend.row, offered);
-    balancer.report(backend, { event: offered ? 'xclient-offered' : 'xclient-missing' });
+    if (this.backend !== null) noteXclient(this.#context, this.backend, offered);
   }
 
   count(column: BackendColumn): void {
@@ -228,9 +233,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   /** STARTTLS for a client who has said it to us, within the time for the greeting. */
   #open(): void {
     if (this.#connection === null) return;
-    const opening = new StarttlsOpening(this.#connection, this.#context.hostName, this);
-    this.#preparation = opening;
-    opening.begin();
+    this.#preparation = new StarttlsOpening(this.#connection, this.#context.hostName, this);
+    this.#preparation.begin();
   }
 
   /** The first line is good. What came with it may already show that the greeting as a whole is not. */
@@ -249,6 +253,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.greetingMs = this.#sinceStage();
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
+    if (this.#gate.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
     this.#held = [];
     this.#preparation = null;
     this.#connection = null; // it is the owner's now
@@ -264,8 +269,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     const { balancer } = this.#context;
     const { attempts, retryOnGreeting } = balancer.pool.connect;
     const { backend } = this;
-    if (backend === null || !retryOnGreeting.includes(this.#gate.code) || !this.#mayTryAgain(attempts))
-      return false;
+    const isLast = this.failedTries.length + 1 >= attempts;
+    if (backend === null || isLast || !retryOnGreeting.includes(this.#gate.code)) return false;
     this.triedRows.push(backend.row);
     const next = balancer.select(this);
     if (typeof next === 'string') return false;
@@ -280,12 +285,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.triedRows.push(backend.row);
     this.#leaveBackend(fault, detail);
     if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
-      this.begin();
+      this.#select();
     else this.#lost();
-  }
-
-  #mayTryAgain(attempts: number): boolean {
-    return this.failedTries.length + 1 < attempts;
   }
 
   #leaveBackend(fault: FaultCode, detail?: string): void {

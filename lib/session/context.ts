@@ -11,6 +11,7 @@ import type { SessionRecord } from './record.ts';
 import type { Routing } from './routing.ts';
 import type { Session } from './session.ts';
 import type { ListenerSnapshot } from './snapshot.ts';
+import type { StickyMemory } from './sticky.ts';
 
 /** All that the sessions of one listener share: the world as a session sees it. */
 export interface SessionContext {
@@ -26,6 +27,7 @@ export interface SessionContext {
   /** Null unless the server name in TLS chooses the pool; then `balancer` is that of the pool for all other names. */
   readonly routing: Routing | null;
   readonly wheel: TimerWheel;
+  readonly sticky: StickyMemory;
   readonly stats: ShardStats;
   /** The name spoken in refusals. */
   readonly hostName: string;

@@ -10,6 +10,7 @@ import type { BackendSearch } from './backend-search.ts';
 import type { ClientTls } from './client-tls.ts';
 import type { HandshakeView } from './handshake.ts';
 import type { RoutingFacts, ServerNameRouter } from './server-name-router.ts';
+import type { StickyFound } from './sticky.ts';
 
 /** One session as the access log tells it: plain values, one JSON line. Times are milliseconds. */
 export interface SessionRecord {
@@ -23,6 +24,8 @@ export interface SessionRecord {
   readonly via?: string;
   readonly pool: string;
   readonly backend: string | null;
+  /** How the backend was found; left out where the pool is not sticky. */
+  readonly sticky?: StickyFound;
   /** Backends tried in vain before. */
   readonly retries: readonly FailedTry[];
   readonly queueMs: number;
@@ -93,6 +96,7 @@ export interface RecordSource {
 
 export function makeRecord(source: RecordSource, { cause, phase }: Ending): SessionRecord {
   const { search, via, client, account, tls } = source;
+  const found = search?.sticky?.found ?? null;
   return {
     id: source.id,
     startedAtMs: Date.now() - source.ageMs,
@@ -101,6 +105,7 @@ export function makeRecord(source: RecordSource, { cause, phase }: Ending): Sess
     ...(via === client ? {} : { via: clientText(via) }),
     pool: source.pool,
     backend: search?.backendName ?? null,
+    ...(found === null ? {} : { sticky: found }),
     retries: search?.failedTries ?? [],
     queueMs: search?.queueMs ?? 0,
     connectMs: search?.connectMs ?? 0,

@@ -5,6 +5,7 @@ import { sessionLine } from './access-log.ts';
 import { type PreparedUpdate, type Shard, type ShardOptions, startShard } from './shard.ts';
 import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
 import type { BoundSocket, SocketPlaces } from './sockets.ts';
+import type { StickyKeeper } from './sticky-keeper.ts';
 
 /** A shard as the control plane has it: in this thread or in another. */
 export interface ShardHandle {
@@ -30,6 +31,8 @@ export interface ShardReports {
   /** Lines of the access log. */
   readonly onLines: (lines: readonly string[]) => void;
   readonly onBackendEvent: (event: BackendEvent) => void;
+  /** Answers what shards ask and tell of clients that are remembered. */
+  readonly keeper: StickyKeeper;
   /** A fault of the program, which has ended one session. */
   readonly onError: (error: unknown) => void;
 }
@@ -43,6 +46,7 @@ export function startLocalShard(
   const shard: Shard = startShard({
     ...options,
     onRecords: records => reports.onLines(records.map(record => sessionLine(record, instance))),
+    keeper: reports.keeper,
     onBackendEvent: reports.onBackendEvent,
     onError: reports.onError,
   });

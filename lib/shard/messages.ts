@@ -2,9 +2,11 @@
 import type { BackendEvent } from '../balancer/balancer.ts';
 import type { PoolSnapshot } from '../pool/snapshot.ts';
 import type { SessionView } from '../session/record.ts';
+import type { StickyClaim, StickyQuestion } from '../session/sticky.ts';
 import type { TransportName } from '../transport/fast.ts';
 import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
 import type { BoundSocket, SocketPlaces } from './sockets.ts';
+import type { StickyRecall } from './sticky-keeper.ts';
 
 /** What a thread is given at its start. */
 export interface WorkerStart {
@@ -57,6 +59,8 @@ export interface Answers {
 export type ToWorker =
   | { readonly type: 'ask'; readonly id: number; readonly request: Request }
   | { readonly type: 'cut' }
+  | { readonly type: 'recalled'; readonly id: number; readonly recall: StickyRecall }
+  | { readonly type: 'claimed'; readonly id: number; readonly backends: readonly (string | null)[] | null }
   /** The thread is to close what it holds and leave. Nothing is sent after it. */
   | { readonly type: 'end' };
 
@@ -66,5 +70,12 @@ export type FromWorker =
   | { readonly type: 'answer'; readonly id: number; readonly value: Answers[keyof Answers] }
   | { readonly type: 'failure'; readonly id: number; readonly message: string }
   | { readonly type: 'lines'; readonly lines: readonly string[] }
+  | {
+      readonly type: 'recall';
+      readonly id: number;
+      readonly questions: readonly StickyQuestion[];
+      readonly timeoutMs: number;
+    }
+  | { readonly type: 'claim'; readonly id: number; readonly claims: readonly StickyClaim[] }
   | { readonly type: 'backend'; readonly event: BackendEvent }
   | { readonly type: 'error'; readonly error: unknown };

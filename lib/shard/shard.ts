@@ -19,6 +19,8 @@ import { createIds } from './ids.ts';
 import { createListeningSockets } from './listening-sockets.ts';
 import type { SessionFilter, ShardSnapshot } from './snapshot.ts';
 import type { BoundSocket, SocketPlaces } from './sockets.ts';
+import type { StickyKeeper } from './sticky-keeper.ts';
+import { createStickyMemory } from './sticky-memory.ts';
 
 export interface ShardOptions {
   /** This shard's number, from 0: its place in what all shards share. 0 unless given. */
@@ -27,6 +29,8 @@ export interface ShardOptions {
   /** This shard's own; nobody else writes them. */
   readonly stats: ShardStats;
   readonly transport: Transport;
+  /** Where sticky pools are remembered together with other shards and instances. */
+  readonly keeper: StickyKeeper;
   /** Descriptors that the sessions of all shards may use together. */
   readonly descriptors: number;
   readonly onRecords: (records: readonly SessionRecord[]) => void;
@@ -76,6 +80,7 @@ export function startShard(options: ShardOptions): Shard {
   const { board, stats, transport } = options;
   const wheel = new TimerWheel();
   const now = () => wheel.now();
+  const sticky = createStickyMemory(options.keeper, now);
   const records = createBatch(BATCH_SIZE, options.onRecords);
   const descriptors = createDescriptorBudget(board, options.descriptors);
   const nextId = createIds();
@@ -123,6 +128,7 @@ export function startShard(options: ShardOptions): Shard {
       tls: listener.tls === null ? null : termination(listener.name, listener.tls),
       routing: null,
       wheel,
+      sticky,
       stats,
       hostName,
       nextId,
@@ -187,6 +193,7 @@ export function startShard(options: ShardOptions): Shard {
     wheel.advance();
     // A slot may have come free in another shard, a pause may be over: nobody else would tell those who wait.
     for (const balancer of balancers.values()) if (balancer.waiting > 0) balancer.serveQueue();
+    sticky.flush();
     records.flush();
   };
 

@@ -4,6 +4,7 @@ import { countTaken } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
 import type { BoundSocket } from './sockets.ts';
 import type { SpawnShard } from './spawn.ts';
+import { answerShard } from './sticky-messages.ts';
 
 /** Milliseconds for a thread to be there; the TypeScript loader of a checkout is the slow part. */
 const START_TIMEOUT_MS = 20_000;
@@ -109,6 +110,9 @@ export async function startWorker(
       case 'lines':
         countTaken(start.memory.linesTaken, message.lines.length);
         return reports.onLines(message.lines);
+      case 'recall':
+      case 'claim':
+        return void answerShard(reports.keeper, message).then(post);
       case 'backend':
         return reports.onBackendEvent(message.event);
       case 'error':

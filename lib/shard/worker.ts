@@ -7,6 +7,7 @@ import { createNetTransport } from '../transport/net/transport.ts';
 import { createLineGate } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
 import { type PreparedUpdate, startShard } from './shard.ts';
+import { createKeeperOverMessages } from './sticky-messages.ts';
 
 if (parentPort === null) throw new Error('this is the entry of a worker thread');
 const port = parentPort;
@@ -25,7 +26,9 @@ const stats = openShardStats(memory.stats);
 const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
   tell({ type: 'lines', lines: ready }),
 );
+const sticky = createKeeperOverMessages(tell);
 const shard = startShard({
+  keeper: sticky.keeper,
   board: openBoard(memory.board, memory.holdings),
   stats,
   descriptors,
@@ -84,6 +87,9 @@ port.on('message', (message: ToWorker) => {
       else turn = turn.then(() => respond(id, request));
       return;
     }
+    case 'recalled':
+    case 'claimed':
+      return sticky.onMessage(message);
     case 'cut':
       return shard.cut();
     case 'end':

@@ -13,6 +13,8 @@ export function madeUpCheck(check: Partial<CheckStatus> = {}): CheckStatus {
     consecutive: 41_202,
     secondsSinceChange: 206_010,
     certificateDaysLeft: null,
+    checkers: null,
+    isCheckedHere: true,
     ...check,
   };
 }

@@ -78,6 +78,8 @@ t.test(
       consecutive: 1,
       secondsSinceChange: 2,
       certificateDaysLeft: null,
+      checkers: null,
+      isCheckedHere: true,
     };
     const sick: BackendStatus = {
       ...BACKEND,

@@ -18,8 +18,6 @@ t.test('each of what is not there yet is named when it is switched on', async t 
   const cases: [Parameters<typeof config>[0], string][] = [
     [{ pool: 'source: [192.0.2.1],' }, 'pools[0].source'],
     [{ pool: 'warm: 2,' }, 'pools[0].warm'],
-    [{ pool: 'check: { type: tcp, instances: 3 },' }, 'pools[0].check.instances'],
-    [{ pool: 'sticky: {},' }, 'pools[0].sticky'],
     [{ pool: 'identity: transparent,' }, 'pools[0].identity'],
   ];
   for (const [additions, path] of cases) {
@@ -32,7 +30,7 @@ t.test('what is switched off, left to choose, or done is fine', async t => {
   const fine = config({
     top: 'shards: auto\ntransport: auto\ncluster: { name: edge, redis: redis://127.0.0.1 }\nadmin: { listen: off }',
     listener: 'tls: { mode: starttls, certificates: [{ cert: a, key: b }] }',
-    pool: 'check: { type: smtp, rise: 9 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
+    pool: 'sticky: {}, check: { type: smtp, rise: 9, instances: 3 }, slowStart: 0s, identity: proxy-v1, tls: { mode: none },',
     backend: 'maxConnections: { count: 5, scope: cluster }',
   });
   t.same(unsupported(fine), []);

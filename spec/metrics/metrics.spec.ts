@@ -61,7 +61,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     pools: [
       pool(
         backends.map((name, at) => backend(5 + at, { name })),
-        { row: 3, name: poolName, identity: 'xclient', tls: TLS },
+        { row: 3, name: poolName, sticky: STICKY, identity: 'xclient', tls: TLS },
       ),
     ],
   };
@@ -94,6 +94,14 @@ const CLUSTER: ClusterSource = {
   leases: { grantAt: (_, backend) => (backend === 'a' ? 40 : null), hitsAt: () => 6 },
 };
 
+const STICKY = {
+  by: 'client-address',
+  ttlMs: 1,
+  timeoutMs: 1,
+  ipv4Prefix: 24,
+  ipv6Prefix: 64,
+} as const;
+
 /** One checked backend, with a certificate. */
 function checkSource(poolName: string, name: string): CheckSource {
   const counter = createCheckCounter();
@@ -105,6 +113,8 @@ function checkSource(poolName: string, name: string): CheckSource {
     durationMs: 12,
     consecutive: 1,
     certificateDaysLeft: 30,
+    checkers: null,
+    isCheckedHere: true,
   } as const;
   return {
     all: () => [{ ...named, ...found, health: 'up', checked: true, atMs: 1, sinceMs: 1 }],

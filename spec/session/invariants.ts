@@ -32,12 +32,12 @@ export function violations(world: World): string[] {
   const { nowMs } = world;
   const found = world.complaints.splice(0);
   const slots = new Map<string, number>();
-  let queued = 0;
+  let selecting = 0;
   let timers = 0;
   for (const entry of world.open) {
     const { backend, phase } = entry.session.view();
     if (backend !== null) slots.set(backend, (slots.get(backend) ?? 0) + 1);
-    if (phase === 'selecting') queued++;
+    if (phase === 'selecting') selecting++;
     timers += phase === 'selecting' || phase === 'connecting' ? 2 : 1;
     found.push(...ofOpenSession(entry, phase, nowMs));
   }
@@ -49,8 +49,9 @@ export function violations(world: World): string[] {
     if ((slots.get(name) ?? 0) !== board.backendSlots[row])
       found.push(`the slots of ${name} are not its sessions`);
   }
-  if (board.poolQueued[pool.row] !== queued)
-    found.push(`${board.poolQueued[0]} are counted in the queue, not ${queued}`);
+  // Who selects waits in the queue, or for what is remembered of its client.
+  if (board.poolQueued[pool.row] !== world.waiting || world.waiting > selecting)
+    found.push(`${board.poolQueued[0]} are counted in the queue, not ${world.waiting} of ${selecting}`);
   if (wheel.size > timers) found.push(`${wheel.size} timers, and not ${timers}`);
   if (world.errors.length > world.injected) found.push(`it threw: ${(world.errors.at(-1) as Error).stack}`);
   for (const entry of world.closed.splice(0)) found.push(...ofClosedSession(entry, world, nowMs));

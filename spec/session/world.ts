@@ -11,13 +11,14 @@ import { type Board, openBoard } from '../../lib/core/board.ts';
 import { cidrSet } from '../../lib/core/cidr.ts';
 import { openShardStats, type ShardStats } from '../../lib/core/shard-stats.ts';
 import { TimerWheel } from '../../lib/core/timer-wheel.ts';
-import type { PoolSnapshot } from '../../lib/pool/snapshot.ts';
+import type { PoolSnapshot, StickyOptions } from '../../lib/pool/snapshot.ts';
 import { encodeProxyV1 } from '../../lib/proxy-protocol/encode.ts';
 import { BackendSearch } from '../../lib/session/backend-search.ts';
 import type { SessionContext } from '../../lib/session/context.ts';
 import { createPreparer } from '../../lib/session/preparation-plan.ts';
 import type { SessionRecord } from '../../lib/session/record.ts';
 import { Session } from '../../lib/session/session.ts';
+import type { Recalled, StickyMemory } from '../../lib/session/sticky.ts';
 import type { ConnectionHandler } from '../../lib/transport/contract.ts';
 import { backend, pool } from '../balancer/pools.ts';
 import type { Random } from '../smtp/random.ts';
@@ -28,6 +29,13 @@ export const HOST_NAME = 'edge.example';
 export const TIMEOUTS = { proxyHeaderMs: 3_000, handshakeMs: 20_000, idleMs: 8_000 };
 /** The clock never jumps further. */
 export const LONGEST_JUMP_MS = 700;
+const STICKY: StickyOptions = {
+  by: 'client-network',
+  ttlMs: 5_000,
+  timeoutMs: 100,
+  ipv4Prefix: 24,
+  ipv6Prefix: 80,
+};
 /** Sessions at a time; what comes beyond waits outside. */
 const CROWD = 14;
 
@@ -68,6 +76,8 @@ export interface World {
   readonly accepted: number;
   readonly descriptors: DescriptorBudget;
   readonly pool: PoolSnapshot;
+  /** Sessions in the queue. */
+  readonly waiting: number;
   step(): void;
   pass(ms: number): void;
 }
@@ -119,6 +129,7 @@ export function createWorld(random: Random, faulty: boolean): World {
         },
         queue: { size: random.pick([1, 4, 20]), timeoutMs: 2_500 },
         slowStartMs: random.pick([0, 1_000]),
+        sticky: random.pick([undefined, STICKY]),
       },
     );
   const tempers = new Map<number, Temper>();
@@ -130,6 +141,24 @@ export function createWorld(random: Random, faulty: boolean): World {
     random: () => random.below(1_000) / 1_000,
     onBackendEvent: () => mayThrow(5),
   });
+
+  /** Some questions are answered at once, some later, some never. */
+  const answers: (() => void)[] = [];
+  const memory: StickyMemory = {
+    recall(_question, _serves, answered) {
+      const { name } = random.pick(balancer.pool.backends);
+      const recalled = random.pick<Recalled>([
+        { backend: name, found: 'redis', gone: null },
+        { backend: null, found: 'redis', gone: name },
+        { backend: null, found: 'timeout', gone: null },
+      ]);
+      const kind = random.below(4);
+      if (kind === 0) answered(recalled);
+      else if (kind < 3) answers.push(() => answered(recalled));
+      return () => {};
+    },
+    claim: () => mayThrow(20),
+  };
 
   const clients = openClientTable(clientTableMemory({ clients: 256 }));
   const endings = new Map<string, number>();
@@ -160,6 +189,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     transport: createFakeTransport({ onDial, onError, complain }),
     preparer: createPreparer(),
     wheel,
+    sticky: memory,
     stats,
     hostName: HOST_NAME,
     nextId: () => `s-${ids++}`,
@@ -221,6 +251,7 @@ export function createWorld(random: Random, faulty: boolean): World {
   const pass = (ms: number): void => {
     nowMs += ms;
     wheel.advance();
+    for (const answer of answers.splice(0, random.below(answers.length + 1))) answer();
     if (balancer.waiting > 0) balancer.serveQueue();
   };
 
@@ -265,6 +296,9 @@ export function createWorld(random: Random, faulty: boolean): World {
     },
     get pool() {
       return balancer.pool;
+    },
+    get waiting() {
+      return balancer.waiting;
     },
     get injected() {
       return injected;
