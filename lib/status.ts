@@ -63,13 +63,14 @@ export function checkReader(plane: ControlPlane, monitor: Monitor): StatusSource
   };
 }
 
-type Parts = Pick<StatusDocument, 'listeners' | 'pools' | 'generation' | 'cluster'>;
+type Parts = Pick<StatusDocument, 'listeners' | 'pools' | 'generation' | 'shards' | 'cluster'>;
 
 /** The parts of the status document that are read from the counters. */
 export function readStatus(sources: StatusSources): Parts {
   const { listeners, pools } = sources.plane.snapshot;
   return {
     generation: sources.plane.generation,
+    shards: sources.plane.data.shards,
     cluster: sources.operation.summary(),
     listeners: listeners.map(listener => listenerStatus(listener, sources)),
     pools: pools.map(pool => poolStatus(pool, sources)),

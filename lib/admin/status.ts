@@ -19,8 +19,20 @@ export interface StatusDocument {
   readonly lastReload: { readonly at: string; readonly ok: boolean; readonly message: string } | null;
   /** Null where no Redis is configured: the instance is alone. */
   readonly cluster: ClusterSummary | null;
+  /** The threads that carry the sessions. */
+  readonly shards: readonly ShardStatus[];
   readonly listeners: readonly ListenerStatus[];
   readonly pools: readonly PoolStatus[];
+}
+
+export interface ShardStatus {
+  readonly shard: number;
+  readonly transport: string;
+  /** `restarting`: it was lost, and its successor is not there yet. `stuck`: it hangs. */
+  readonly state: 'running' | 'restarting' | 'stuck';
+  readonly sessions: number;
+  /** How often it was replaced. */
+  readonly restarts: number;
 }
 
 export interface ListenerStatus {

@@ -33,10 +33,24 @@ export async function statusCommand(argv: readonly string[]): Promise<number> {
   });
 }
 
+/** "2 on io_uring, 1 on net (1 restarting)" */
+function shardsText(shards: StatusDocument['shards']): string {
+  const kinds = [...new Set(shards.map(({ transport }) => transport))];
+  const words = kinds.map(
+    kind => `${shards.filter(({ transport }) => transport === kind).length} on ${kind}`,
+  );
+  const notes = (['restarting', 'stuck'] as const)
+    .map(odd => [shards.filter(({ state }) => state === odd).length, odd] as const)
+    .filter(([count]) => count > 0)
+    .map(([count, odd]) => `${count} ${odd}`);
+  return `${words.join(', ')}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
+}
+
 /** The status document as an operator reads it in a terminal. */
 export function statusText(status: StatusDocument): string {
   const { instance, version, state, generation, startedAt, lastReload } = status;
   const head = `${instance}  smtplb ${version}  ${state}  generation ${generation}  since ${startedAt}\n`;
+  const shards = `shards: ${shardsText(status.shards)}\n`;
   const reload = lastReload === null ? '' : `last reload ${lastReload.at}: ${lastReload.message}\n`;
   const listeners = table(
     ['LISTENER', 'ADDRESSES', 'POOL', 'ACTIVE', 'LIMIT', 'ACCEPTED'],
@@ -75,7 +89,7 @@ export function statusText(status: StatusDocument): string {
     .map(({ name, queued, queueSize }) => `pool ${name}: ${queued} of at most ${queueSize} sessions wait\n`);
   const cluster = status.cluster === null ? '' : clusterLines(status.cluster);
   return printableLines(
-    `${head}${reload}${cluster}\n${listeners}\n${backends}${queues.length > 0 ? '\n' : ''}${queues.join('')}`,
+    `${head}${shards}${reload}${cluster}\n${listeners}\n${backends}${queues.length > 0 ? '\n' : ''}${queues.join('')}`,
   );
 }
 

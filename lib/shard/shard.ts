@@ -99,8 +99,10 @@ export function startShard(options: ShardOptions): Shard {
 
   /** Contexts of listeners that an update is about to bring: their sockets accept before it is done. */
   let staged = new Map<string, SessionContext>();
+  /** And of those that it took away: who had connected by then is served as he would have been. */
+  let leaving = new Map<string, SessionContext>();
   const sockets = createListeningSockets(transport, (listener, connection) => {
-    const context = contexts.get(listener) ?? staged.get(listener);
+    const context = contexts.get(listener) ?? staged.get(listener) ?? leaving.get(listener);
     if (context === undefined) return connection.destroy(); // removed between accept and now
     const session = new Session(context, connection);
     sessions.add(session);
@@ -173,10 +175,13 @@ export function startShard(options: ShardOptions): Shard {
         const committed = prepared.commit();
         unstage();
         balancers = nextBalancers;
+        leaving = contexts;
         contexts = nextContexts;
         for (const pool of next.pools) balancers.get(pool.name)?.update(pool);
         for (const { name, admission } of next.listeners) contexts.get(name)?.admission.update(admission);
-        await committed;
+        await committed.finally(() => {
+          leaving = new Map();
+        });
       },
       async abort() {
         unstage();

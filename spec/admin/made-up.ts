@@ -76,6 +76,13 @@ export function madeUpStatus(status: Partial<StatusDocument> = {}): StatusDocume
     now: new Date(now).toISOString(),
     state: 'running',
     generation: 7,
+    shards: [0, 1].map(shard => ({
+      shard,
+      transport: 'io_uring',
+      state: 'running',
+      sessions: 9,
+      restarts: 0,
+    })),
     cluster: null,
     lastReload: { at: new Date(now - 3.2 * HOUR_MS).toISOString(), ok: true, message: 'done' },
     listeners: [

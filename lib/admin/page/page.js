@@ -61,7 +61,7 @@ function render(status) {
 }
 
 function renderTop(status) {
-  const { generation, instance, lastReload, now, startedAt, state, version } = status;
+  const { generation, instance, lastReload, now, shards, startedAt, state, version } = status;
   const since = iso => duration((Date.parse(now) - Date.parse(iso)) / 1000);
   say(byId('instance'), instance);
   const reloaded =
@@ -70,13 +70,22 @@ function renderTop(status) {
     ['version', version],
     ['state', state],
     ['generation', String(generation)],
+    ['shards', shardsText(shards)],
     ['uptime', since(startedAt)],
     ['reload', reloaded],
   ]) {
     say(byId(id), text);
   }
   put(byId('state'), 'data-level', state === 'running' ? null : 'warn');
+  put(byId('shards'), 'data-level', shards.every(shard => shard.state === 'running') ? null : 'bad');
   put(byId('reload'), 'data-level', lastReload !== null && !lastReload.ok ? 'bad' : null);
+}
+
+function shardsText(shards) {
+  const kinds = [...new Set(shards.map(shard => shard.transport))];
+  const lost = shards.filter(shard => shard.state !== 'running').length;
+  const all = kinds.map(kind => `${shards.filter(shard => shard.transport === kind).length} × ${kind}`);
+  return `${all.join(', ')}${lost === 0 ? '' : `, ${lost} not running`}`;
 }
 
 const TITLE_SIGNS = { ok: '✓', warn: '▲', bad: '✖' };

@@ -13,6 +13,9 @@ import type { Loop, Ready } from './loop.ts';
 /** Connections accepted in one turn: a storm of them must not keep the others from their bytes. */
 const ACCEPTS = 32;
 
+/** At most so many are accepted at the end, when nobody is to wait in the queue of a socket that is closed. */
+const LAST_ACCEPTS = 4_096;
+
 /** Told anew each time while somebody waits; one thread at a time where several watch the same socket. */
 const EVENTS = EPOLL.IN | EPOLL.EXCLUSIVE;
 
@@ -82,6 +85,12 @@ class Listener implements DescriptorOwner, Ready {
   stop(): void {
     // Not enough to close it: it may live on in a successor, and its events would go on coming here.
     this.#loop.unwatch(this);
+    // Who came last may have been told to us and to nobody else who listens on the same socket.
+    for (let count = 0; count < LAST_ACCEPTS; count++) {
+      const accepted = this.#loop.libc.accept(this.descriptor);
+      if (accepted >= 0) this.#accept(accepted);
+      else if (!isOneClientsFault(accepted)) break;
+    }
     this.#loop.table.close(this);
   }
 

@@ -16,6 +16,8 @@ import type { Shared } from './shared.ts';
 const ACCEPTS = 16;
 /** Milliseconds until accepting is tried again when descriptors or memory have run out. */
 const RETRY_MS = 100;
+/** At most so many are accepted at the end, when nobody is to wait in the queue of a socket that is closed. */
+const LAST_ACCEPTS = 4_096;
 const ADDRESS_OCTETS = 128;
 
 type OnConnection = (connection: Connection) => void;
@@ -73,7 +75,14 @@ class Listener implements DescriptorHolder {
       for (const accept of this.#accepts) accept.stop();
       if (this.#under === 0) resolve();
     });
-    this.shared.table.close(this);
+    // Who came last may have been told to us and to nobody else who listens on the same socket.
+    const { libc, table } = this.shared;
+    for (let count = 0; count < LAST_ACCEPTS; count++) {
+      const descriptor = libc.accept(this.descriptor);
+      if (descriptor >= 0) this.accepted(descriptor, libc.accepted());
+      else if (!isOneClientsFault(descriptor)) break;
+    }
+    table.close(this);
   }
 }
 
