@@ -2,6 +2,7 @@
 import t from 'tap';
 import { readClientHello } from '../../lib/tls/client-hello.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
+import { within } from '../support/eventually.ts';
 import { startInstance, TRANSPORTS } from '../support/instance.ts';
 import { greet, type Script, silent, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
@@ -20,7 +21,7 @@ for (const transport of TRANSPORTS) {
       const client = await connectClient(t, instance.address());
       await client.expect(220);
       await client.write(bytes);
-      t.match(await client.closed, /fin|rst/, what);
+      t.match(await within('the end', client.closed), /fin|rst/, what);
       t.notMatch(client.received.toString('latin1'), /^220 2/m, 'TLS is not promised');
       client.end();
       t.match(await recordOf(instance, at), { cause: 'tls-injection', termination: 'JN', backend: null });
@@ -59,7 +60,7 @@ for (const transport of TRANSPORTS) {
       if (status === 'complete') await client.until(/the handshake|others/);
       else if (status === 'incomplete') client.end();
       if (status === 'complete') client.reset();
-      else await client.closed;
+      else await within('the end', client.closed);
       client.end();
       const record = await recordOf(instance, wrong.length + round);
       const expected = { complete: 'relaying', incomplete: 'routing', invalid: 'routing' }[status];
@@ -86,7 +87,7 @@ for (const transport of TRANSPORTS) {
     const gone = await promised(t, instance);
     await gone.write(hello.subarray(0, 50));
     gone.end();
-    await gone.closed;
+    await within('the end', gone.closed);
     t.match(await recordOf(instance, 2), { cause: 'client-closed', routing: { fault: /left before/ } });
     const talker = await connectClient(t, instance.address());
     await talker.expect(220);
