@@ -110,7 +110,10 @@ export function stateText({ admin, adminScope, health, ejectedForSeconds, backup
 
 function checkText({ check }: BackendStatus): string {
   if (check === null) return '-';
-  return check.outcome === null
-    ? 'none yet'
-    : `${check.outcome} ${Math.round(check.durationMs)} ms ${check.detail}`.trim();
+  const { checkers, detail, durationMs, isCheckedHere, outcome } = check;
+  if (outcome === null) return 'none yet';
+  // The detail of a check that others make says who they are.
+  if (!isCheckedHere) return `${outcome} ${detail}`.trim();
+  const by = checkers === null ? '' : ` (checked by ${checkers.join(', ')})`;
+  return `${`${outcome} ${Math.round(durationMs)} ms ${detail}`.trim()}${by}`;
 }
