@@ -59,7 +59,7 @@ export async function resolveBackends(config: Config): Promise<BackendPlaces> {
 
 /** What is to be checked, and how. */
 export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
-  return config.pools.flatMap(({ name: pool, check, backends, identity, tls }) =>
+  return config.pools.flatMap(({ name: pool, check, backends, identity, source, tls }) =>
     backends.map(({ name: backend, address }) => {
       const wanted = checkTls(check, tls);
       // A certificate is made out to a name: the one the check goes to, or else the backend's own.
@@ -67,10 +67,12 @@ export function checkedBackends(config: Config, places: BackendPlaces): CheckedB
         host => host !== undefined && isIP(host) === 0,
       );
       const { serverName = named } = wanted ?? {};
+      const place = placeOf(places, pool, backend).checkAddress;
       return {
         pool,
         backend,
-        address: placeOf(places, pool, backend).checkAddress,
+        address: place,
+        source: source.find(({ family }) => family === place.family)?.host,
         check: { ...check, starttls: wanted && { ...wanted, serverName } },
         identity:
           check.proxyHeader && (identity === 'proxy-v1' || identity === 'proxy-v2') ? identity : 'none',
@@ -145,13 +147,12 @@ function poolSnapshot(
   stateOf: StateOf,
 ): PoolSnapshot {
   const { identity, name } = pool;
-  // Refused by name before it comes to this; see config/unsupported.ts.
-  if (identity === 'transparent') throw new Error(`identity ${identity} is not supported yet`);
   return {
     row: rows.pool(name),
     name,
     balance: pool.balance,
     identity,
+    source: pool.source,
     xclientRequired: pool.xclient.required,
     tls: tls.get(name) ?? null,
     connect: pool.connect,

@@ -21,6 +21,8 @@ export interface ControlPlaneOptions {
   readonly monitor: Monitor;
   readonly edgeTls: EdgeTls;
   readonly now: MonotonicMs;
+  /** Rejects with a sentence where this machine cannot do what a configuration asks for. */
+  readonly check: (config: Config) => Promise<void>;
   /** A configuration and its snapshot, just before the shards are to go by it. */
   readonly beforeUse: (config: Config, snapshot: ShardSnapshot) => void;
   /** What the shards go by now; where it could not be put into use, what they go on using. */
@@ -60,6 +62,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   let places: BackendPlaces = await resolveBackends(first);
   let tls: PoolTlsTexts = await readPoolTls(first);
   await edgeTls.prepare(first);
+  await options.check(first);
   rows.beginGeneration();
   let snapshot = assemble(config, places, tls, rows, stateOf, edgeTls.of);
   let generation = 1;
@@ -93,6 +96,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     const nextPlaces = await resolveBackends(next);
     const nextTls = await readPoolTls(next);
     await edgeTls.prepare(next);
+    await options.check(next);
     rows.beginGeneration();
     // What runs now keeps its rows: it may run on, if the next cannot be put into use.
     assemble(config, places, tls, rows, stateOf, edgeTls.of);

@@ -28,6 +28,7 @@ import type { SeatKind } from './shard/seat.ts';
 import { chooseShards, logShardEvent, type ShardChoice } from './shards.ts';
 import { shareOver } from './sharing.ts';
 import { checkReader, readStatus, type StatusSources } from './status.ts';
+import { checkTransparency } from './transparency.ts';
 import { loadCustodian } from './transport/linux/custodian.ts';
 
 /** One running instance. */
@@ -117,6 +118,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     monitor,
     edgeTls,
     now: monotonicMs,
+    check: used => checkTransparency(used, seats),
     beforeUse: (used, snapshot) => cluster?.prepare(used, snapshot),
     onUse: (used, snapshot) => cluster?.use(used, snapshot),
     start: first =>

@@ -11,6 +11,7 @@ export function simulatedPool({ backends, weights }: Scenario, down: number | nu
     name: 'simulated',
     balance: 'least-connections',
     identity: 'none',
+    source: [],
     xclientRequired: false,
     tls: null,
     connect: { timeoutMs: 1_000, greetingTimeoutMs: 1_000, attempts: 1, retryOnGreeting: [] },

@@ -26,7 +26,5 @@ export function unsupported(config: Config): Unsupported[] {
 type Note = (on: boolean, path: string, feature: string) => void;
 
 function ofPool(pool: PoolConfig, path: string, note: Note): void {
-  note(pool.identity === 'transparent', `${path}.identity`, 'transparent source addresses');
-  note(pool.source.length > 0, `${path}.source`, 'source addresses');
   note(pool.warm > 0, `${path}.warm`, 'warm connections');
 }

@@ -44,6 +44,8 @@ export const FAULTS = {
   'no-ports': ours,
   /** This process or machine has no descriptor left (EMFILE, ENFILE); another backend would not help. */
   'no-descriptors': { source: 'internal', retryable: false, blamesBackend: false },
+  /** The client's address is to be seen, and it is of another family (IPv4, IPv6) than the backend's. */
+  'other-family': ours,
   /** This process may not use the client's address (CAP_NET_ADMIN); another backend would not help. */
   'not-permitted': { source: 'internal', retryable: false, blamesBackend: false },
   /** Any other refusal of the operating system, such as a local firewall. */

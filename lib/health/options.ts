@@ -48,6 +48,8 @@ export interface CheckedBackend {
   readonly backend: string;
   /** Where the check goes: the backend's own address, or what `checkAddress` made of it. */
   readonly address: Address;
+  /** An address of this host to connect from; undefined leaves it to the kernel. */
+  readonly source?: string | undefined;
   readonly check: CheckOptions;
   /** The header that opens each connection, as it opens those of sessions. */
   readonly identity: 'none' | 'proxy-v1' | 'proxy-v2';

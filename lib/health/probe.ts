@@ -50,7 +50,12 @@ export function startProbe(backend: CheckedBackend, now: MonotonicMs = monotonic
   const check = async (): Promise<void> => {
     const trust = await readTrust(starttls);
     if (!trust.ok) return settle(verdict('failed', trust.detail));
-    const socket = connect({ ...target(backend.address), allowHalfOpen: true, noDelay: true });
+    const socket = connect({
+      ...target(backend.address),
+      ...(backend.source !== undefined && { localAddress: backend.source }),
+      allowHalfOpen: true,
+      noDelay: true,
+    });
     const trouble = await opened(socket, deadline.signal);
     if (trouble !== null) {
       socket.destroy();

@@ -1,4 +1,4 @@
-import type { Address } from '../core/address.ts';
+import type { Address, IpAddress } from '../core/address.ts';
 
 /**
  * What the data plane knows of a pool: plain values, made by the control plane and replaced as a whole when anything
@@ -9,7 +9,9 @@ export interface PoolSnapshot {
   readonly row: number;
   readonly name: string;
   readonly balance: 'least-connections' | 'round-robin' | 'source-hash';
-  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient';
+  readonly identity: 'none' | 'proxy-v1' | 'proxy-v2' | 'xclient' | 'transparent';
+  /** Addresses of this host (port 0) that connections come from, in turn; empty leaves it to the kernel. */
+  readonly source: readonly IpAddress[];
   /** With identity xclient: whether a backend that does not offer it is left for another. */
   readonly xclientRequired: boolean;
   /** Null: no TLS of ours towards the backends. */

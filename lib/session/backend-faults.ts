@@ -27,12 +27,13 @@ export const CAUSE_OF: Readonly<Record<FaultCode, Cause>> = {
   'xclient-missing': 'backend-protocol',
   'xclient-refused': 'backend-protocol',
   'no-descriptors': 'descriptors',
+  'other-family': 'no-backend',
   'not-permitted': 'internal',
   failed: 'internal',
 };
 
-/** What a connection that is over before it was established says of the backend. */
-export const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
+/** Where it was not established before. */
+const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
   ended: 'closed-early',
   reset: 'refused',
   'tls-failed': 'failed',
@@ -44,3 +45,9 @@ export const DIALLING_FAULTS: Readonly<Record<CloseReason, FaultCode>> = {
   'not-permitted': 'not-permitted',
   failed: 'failed',
 };
+
+/** What a connection that is over says of the backend. */
+export function faultOf(reason: CloseReason, dialling: boolean): FaultCode {
+  if (dialling) return DIALLING_FAULTS[reason];
+  return reason === 'reset' ? 'reset-early' : 'closed-early';
+}

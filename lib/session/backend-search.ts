@@ -7,9 +7,10 @@ import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
 import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
-import { CAUSE_OF, DIALLING_FAULTS, type FailedTry } from './backend-faults.ts';
+import { CAUSE_OF, type FailedTry, faultOf } from './backend-faults.ts';
 import { BackendPreparation, type PreparationOwner } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
+import { type Origin, originOf } from './origin.ts';
 import { notePlaintext, noteXclient } from './preparation-news.ts';
 import type { PreparationPlan } from './preparation-plan.ts';
 import type { SearchOwner } from './search-owner.ts';
@@ -45,6 +46,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   #stageSinceMs = 0;
   #pickedAtMs = 0;
   #connection: Connection | null = null;
+  #origin: Origin | null = null;
   #preparation: BackendPreparation | StarttlsOpening | null = null;
   #gate: GreetingGate = createGreetingGate();
   #held: Uint8Array[] = [];
@@ -173,15 +175,15 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     }
   }
 
+  onDrain(): void {}
   onEnd(): void {
     this.#failed('closed-early');
   }
 
-  onDrain(): void {}
-
   onClose(reason: CloseReason): void {
-    if (this.#stage === 'dialling') this.#failed(DIALLING_FAULTS[reason]);
-    else this.#failed(reason === 'reset' ? 'reset-early' : 'closed-early');
+    const { backend } = this;
+    if (reason === 'no-ports' && backend !== null && this.#origin?.another() === true) this.#connect(backend);
+    else this.#failed(faultOf(reason, this.#stage === 'dialling'));
   }
 
   /** Served, told, timed out or gone: the time it waited counts all the same. */
@@ -202,6 +204,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.backend = backend;
     this.backendName = backend.name;
     this.#pickedAtMs = wheel.now();
+    this.#origin = originOf(balancer.pool, backend.address, this.#owner.who);
     this.#connect(backend);
   }
 
@@ -212,7 +215,9 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.tls = null;
     this.#enter('dialling');
     this.#owner.onSearching('connecting');
-    this.#connection = transport.connect(backend.address, this);
+    const options = this.#origin?.options();
+    if (typeof options === 'string') return this.#failed(options);
+    this.#connection = transport.connect(backend.address, this, options);
     wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
   }
 
@@ -274,7 +279,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.triedRows.push(backend.row);
     const next = balancer.select(this);
     if (typeof next === 'string') return false;
-    this.#leaveBackend('busy-greeting');
+    this.#leaveBackend(backend, 'busy-greeting');
     this.#dial(next);
     return true;
   }
@@ -283,15 +288,13 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     const { backend } = this;
     if (backend === null) return;
     this.triedRows.push(backend.row);
-    this.#leaveBackend(fault, detail);
+    this.#leaveBackend(backend, fault, detail);
     if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
       this.#select();
     else this.#lost();
   }
 
-  #leaveBackend(fault: FaultCode, detail?: string): void {
-    const { backend } = this;
-    if (backend === null) return;
+  #leaveBackend(backend: BackendSnapshot, fault: FaultCode, detail?: string): void {
     this.failedTries.push({ backend: backend.name, fault, ...(detail !== undefined && { detail }) });
     this.#stop();
     this.#context.balancer.failed(backend, fault, this.#pickedAtMs, detail);
@@ -313,8 +316,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
       case 'dialling':
         return this.#failed('connect-timeout');
       case 'greeting':
-        if (this.#preparation !== null) return this.#preparation.timedOut();
-        return this.#failed('greeting-timeout');
+        return this.#preparation === null ? this.#failed('greeting-timeout') : this.#preparation.timedOut();
       case 'idle':
         return;
     }

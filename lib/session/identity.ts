@@ -15,6 +15,7 @@ export function identityHeader(
 ): Uint8Array | null {
   switch (identity) {
     case 'none':
+    case 'transparent':
     case 'xclient':
       return null;
     case 'proxy-v1':

@@ -36,6 +36,7 @@ export function pool(
     name: 'mx',
     balance: 'least-connections',
     identity: 'none',
+    source: [],
     xclientRequired: false,
     tls: null,
     connect: { timeoutMs: 1_000, greetingTimeoutMs: 1_000, attempts: 3, retryOnGreeting: [] },

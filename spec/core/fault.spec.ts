@@ -14,7 +14,7 @@ t.test('a fault that blames a backend is the backend’s, and leads to another o
 t.test('what says nothing about the backend: its policy about this client, our own machine', async t => {
   t.strictSame(
     FAULT_CODES.filter(code => !FAULTS[code].blamesBackend),
-    ['busy-greeting', 'no-ports', 'no-descriptors', 'not-permitted', 'failed'],
+    ['busy-greeting', 'no-ports', 'no-descriptors', 'other-family', 'not-permitted', 'failed'],
   );
   t.strictSame(
     FAULT_CODES.filter(code => !FAULTS[code].retryable),

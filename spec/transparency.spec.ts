@@ -1,0 +1,47 @@
+import t from 'tap';
+import { loadConfigText } from '../lib/config/load.ts';
+import type { SeatKind } from '../lib/shard/seat.ts';
+import { checkTransparency } from '../lib/transparency.ts';
+import { whyNotTransparent } from '../lib/transport/linux/transparency.ts';
+
+const FAST: readonly SeatKind[] = [{ transport: 'epoll', inThread: false }];
+const NET: readonly SeatKind[] = [{ transport: 'net', inThread: true }];
+
+function config(pool: string, listener = '') {
+  const loaded = loadConfigText(
+    `listeners: [{ listen: "127.0.0.1:0", pool: mx, ${listener} }]\n` +
+      `pools: [{ name: mx, ${pool}, backends: [{ address: "10.0.0.1:25" }] }]\n`,
+    'f',
+    {},
+  );
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.faults));
+  return loaded.config;
+}
+
+t.test('what transparent addresses need is said by name', async t => {
+  const may = async () => null;
+  await checkTransparency(config('identity: transparent'), FAST, may);
+  await checkTransparency(config('identity: none'), NET, may);
+  for (const [pool, listener, seats, why, words] of [
+    ['identity: transparent', '', NET, may, /needs the transport io_uring or epoll/],
+    ['identity: transparent, tls: { mode: starttls }', '', FAST, may, /TLS towards the backends/],
+    [
+      'identity: transparent',
+      'tls: { mode: implicit, certificates: [{ cert: a, key: b }] }',
+      FAST,
+      may,
+      /listener mx, where TLS ends/,
+    ],
+    ['identity: transparent', '', FAST, async () => 'no capability', /cannot be had: no capability/],
+  ] as const) {
+    await t.rejects(checkTransparency(config(pool, listener), seats, why), { message: words });
+  }
+});
+
+t.test('the kernel is asked', async t => {
+  const { getuid } = process;
+  const reason = await whyNotTransparent();
+  t.equal(reason, getuid?.() === 0 ? null : 'it needs root, or the capability CAP_NET_ADMIN');
+  const elsewhere = { platform: 'darwin', arch: 'x64', importKoffi: () => import('koffi') };
+  t.match(await whyNotTransparent(elsewhere), /it needs Linux/);
+});
