@@ -17,8 +17,11 @@ async function contest(contest: Contest): Promise<Outcome[]> {
   });
   return Promise.all(
     workers.map(async worker => {
-      const [outcome] = (await once(worker, 'message')) as [Outcome];
-      await once(worker, 'exit');
+      // Both are awaited from the start: it may be gone as soon as it has spoken.
+      const [[outcome]] = (await Promise.all([once(worker, 'message'), once(worker, 'exit')])) as [
+        [Outcome],
+        unknown,
+      ];
       return outcome;
     }),
   );
