@@ -1,6 +1,5 @@
 /** Backends that are told by XCLIENT who the client is; and clients who would like to tell them. */
 import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import { connect } from 'node:tls';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
