@@ -153,8 +153,10 @@ export async function startWorker(
     cut: () => post({ type: 'cut' }),
     async end() {
       if (!ending) {
-        post({ type: 'end' });
         ending = true;
+        // Not woken: it may have heard, and closed what it is woken by, before we had written there. It looks up by itself
+        // within a tick.
+        if (!over) worker.postMessage({ type: 'end' } satisfies ToWorker);
       }
       const deadline = setTimeout(() => void worker.terminate(), END_TIMEOUT_MS);
       await gone;
