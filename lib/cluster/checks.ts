@@ -1,9 +1,11 @@
 /** Checks shared over the cluster: who checks which backend, and what those have found. */
+
 import { unitHash } from '../balancer/source-hash.ts';
 import { type MonotonicMs, monotonicMs } from '../core/clock.ts';
 import { printable } from '../core/text.ts';
 import { OUTCOMES, type Outcome } from '../health/outcome.ts';
 import type { CheckSharing, Finding } from '../health/sharing.ts';
+import { parseObject } from './json.ts';
 import {
   CHECKS_EXCHANGE_MS,
   CHECKS_LEASE_MS,
@@ -161,14 +163,9 @@ function decode(pairs: readonly unknown[]): Map<string, Member> {
 }
 
 function decodeReport(text: string): Member | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { n, r } = value as Record<string, unknown>;
+  const value = parseObject(text);
+  if (value === undefined) return undefined;
+  const { n, r } = value;
   if (typeof n !== 'string' || typeof r !== 'object' || r === null) return undefined;
   const findings = new Map<string, Finding | null>();
   for (const [id, word] of Object.entries(r)) {

@@ -1,4 +1,5 @@
 /** What instances tell each other about their load, read with suspicion: anybody may write to Redis. */
+import { parseObject } from './json.ts';
 import { MAX_SESSIONS } from './limits.ts';
 
 /** The load of one instance, or of several. */
@@ -27,14 +28,9 @@ function entries(map: ReadonlyMap<string, number>, round: (value: number) => num
 
 /** Undefined where the text is no load. Names that `isKnown` does not know are left out. */
 export function decodeLoad(text: string, isKnown: (name: string) => boolean): Load | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { c, r } = value as Record<string, unknown>;
+  const value = parseObject(text);
+  if (value === undefined) return undefined;
+  const { c, r } = value;
   const sessions = numbers(c, isKnown);
   const rates = numbers(r, isKnown);
   return sessions === undefined || rates === undefined ? undefined : { sessions, rates };
