@@ -1,5 +1,7 @@
 /** What an instance says of itself to the others, read with suspicion: anybody may write to Redis. */
+
 import type { Fingerprint } from './fingerprint.ts';
+import { parseObject } from './json.ts';
 import { MEMBER_OCTETS, MEMBER_POOLS } from './limits.ts';
 
 export interface MemberReport {
@@ -48,13 +50,8 @@ export function encodeMember(report: MemberReport): string {
 
 /** Undefined where the text is none. */
 export function decodeMember(text: string): MemberReport | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  const value = parseObject(text);
+  if (value === undefined) return undefined;
   const of = new Map(Object.entries(value));
   const word = (key: string): string | undefined => {
     const found: unknown = of.get(key);
