@@ -74,6 +74,7 @@ export function checkedBackends(config: Config, places: BackendPlaces): CheckedB
         address: place,
         source: source.find(({ family }) => family === place.family)?.host,
         check: { ...check, starttls: wanted && { ...wanted, serverName } },
+        anonymous: identity === 'none' && check.address === undefined && check.port === undefined,
         identity:
           check.proxyHeader && (identity === 'proxy-v1' || identity === 'proxy-v2') ? identity : 'none',
       };

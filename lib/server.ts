@@ -293,6 +293,12 @@ function logBackendEvent(logger: Logger, { event, ...rest }: BackendEvent): void
       rest,
       'the backend does not offer XCLIENT to smtplb: it sees the address of smtplb instead of the client',
     );
+  else if (event === 'xclient-exposed')
+    logger.warn(
+      rest,
+      'the backend offers XCLIENT to smtplb and so to all its clients, who may say what they like of themselves: ' +
+        'it must not trust the address of smtplb, or the pool needs identity: xclient',
+    );
   else if (event === 'xclient-offered') logger.info(rest, 'the backend offers XCLIENT again');
   else if (event === 'returned') logger.info(rest, 'backend is back: it greeted');
   else logger.warn(rest, 'backend is left alone: sessions failed there');

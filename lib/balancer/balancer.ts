@@ -27,12 +27,19 @@ export interface Waiter extends SelectRequest {
 /**
  * What the control plane is told of passive health: a session failed where the one before had not, the backend is
  * left alone, or it is back. And of what sessions met before their greeting: TLS is left out where it `may`, and whether
- * XCLIENT is offered, where that has changed.
+ * XCLIENT is offered, where that has changed, or where it must not be.
  */
 export interface BackendEvent {
   readonly pool: string;
   readonly backend: string;
-  readonly event: 'suspected' | 'ejected' | 'returned' | 'plaintext' | 'xclient-missing' | 'xclient-offered';
+  readonly event:
+    | 'suspected'
+    | 'ejected'
+    | 'returned'
+    | 'plaintext'
+    | 'xclient-missing'
+    | 'xclient-offered'
+    | 'xclient-exposed';
   /** Why it was ejected, and for how long. */
   readonly fault?: FaultCode;
   /** What was seen, where that says more; safe to show. */

@@ -66,6 +66,7 @@ export const PREPARATION_COLUMNS = [
   'xclient/sent',
   'xclient/not-offered',
   'xclient/refused',
+  'xclient/exposed',
 ] as const;
 const BACKEND_COLUMNS: readonly BackendColumn[] = [
   'picks',

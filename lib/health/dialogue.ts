@@ -19,9 +19,12 @@ interface Scene extends Dialogue {
   readonly trusted: SecureContext | undefined;
   readonly signal: AbortSignal;
   certificateDaysLeft: number | null;
+  /** What it offered when last asked. */
+  capabilities: number;
 }
 
 const STARTTLS = capabilityBit('STARTTLS');
+const XCLIENT = capabilityBit('XCLIENT');
 
 /**
  * The SMTP of a check, from the greeting to just before QUIT (RFC 5321 section 3.1, RFC 3207). Resolves with the
@@ -33,7 +36,8 @@ export async function converse(
   trusted: SecureContext | undefined,
   signal: AbortSignal,
 ): Promise<Verdict> {
-  const scene: Scene = Object.assign(dialogue, { backend, trusted, signal, certificateDaysLeft: null });
+  const unknown = { certificateDaysLeft: null, capabilities: 0 };
+  const scene: Scene = Object.assign(dialogue, { backend, trusted, signal, ...unknown });
   const { starttls, mail } = backend.check;
   const implicit = starttls?.implicit === true;
   const found =
@@ -46,11 +50,15 @@ export async function converse(
   return { ...found, certificateDaysLeft: scene.certificateDaysLeft };
 }
 
-function success({ backend, certificateDaysLeft }: Scene): string {
+function success({ backend, capabilities, certificateDaysLeft }: Scene): string {
   const { starttls, mail } = backend.check;
   const tls =
     starttls === undefined ? '' : `, spoke TLS (certificate valid for ${certificateDaysLeft ?? '?'} days)`;
-  return `greeted, answered EHLO${tls}${mail === undefined ? '' : ', took MAIL and RCPT'}`;
+  const trusting =
+    backend.anonymous === true && (capabilities & XCLIENT) !== 0
+      ? '; it offers XCLIENT to smtplb and so to every client: see identity.md'
+      : '';
+  return `greeted, answered EHLO${tls}${mail === undefined ? '' : ', took MAIL and RCPT'}${trusting}`;
 }
 
 async function greeting(scene: Scene): Promise<Verdict | null> {
@@ -85,6 +93,7 @@ async function hello(scene: Scene): Promise<Verdict | null> {
       return verdict('proxy-not-understood', misunderstood(identity, shown(heard)));
     return verdict('bad-ehlo', `answered EHLO ${printable(check.helo)} with "${shown(heard)}"`);
   }
+  scene.capabilities = heard.capabilities;
   if (
     check.starttls !== undefined &&
     check.starttls.implicit !== true &&
@@ -120,6 +129,7 @@ async function upgrade(scene: Scene): Promise<Verdict | null> {
   scene.talk.say(`EHLO ${backend.check.helo}`);
   const again = await scene.talk.hear(signal);
   if (again.kind !== 'reply') return unheard(again, 'the reply to EHLO over TLS', '', 'bad-ehlo');
+  scene.capabilities = again.capabilities;
   return again.code === 250 ? null : verdict('bad-ehlo', `answered EHLO over TLS with "${shown(again)}"`);
 }
 

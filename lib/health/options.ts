@@ -53,6 +53,8 @@ export interface CheckedBackend {
   readonly check: CheckOptions;
   /** The header that opens each connection, as it opens those of sessions. */
   readonly identity: 'none' | 'proxy-v1' | 'proxy-v2';
+  /** Sessions come as the check does, from our address and without a word of the client: what is offered to us is theirs. */
+  readonly anonymous?: boolean;
 }
 
 /**

@@ -274,7 +274,7 @@ function backends(registry: Registry, sources: MetricsSources): void {
   preparations(
     registry,
     'smtplb_backend_xclient_total',
-    'Connections on which the client was to be introduced by XCLIENT, by what became of it.',
+    'Connections on which the client was to be introduced by XCLIENT, by what became of it; or could do so itself.',
     'xclient/',
     sources,
   );
@@ -303,19 +303,20 @@ function preparations(
   prefix: 'tls/' | 'xclient/',
   { shards, snapshot }: MetricsSources,
 ): void {
-  const columns = PREPARATION_COLUMNS.filter(column => column.startsWith(prefix));
-  const prepared = (pool: PoolSnapshot) =>
-    prefix === 'tls/' ? pool.tls !== null : pool.identity === 'xclient';
+  const known = PREPARATION_COLUMNS.filter(column => column.startsWith(prefix));
+  const columnsOf = ({ tls, identity }: PoolSnapshot) => {
+    if (prefix === 'tls/') return tls === null ? [] : known;
+    if (identity === 'none') return ['xclient/exposed'] as const;
+    return identity === 'xclient' ? known.filter(column => column !== 'xclient/exposed') : [];
+  };
   scrapedCounter(registry, { name, help, labels: ['pool', 'backend', 'result'] }, () =>
-    snapshot()
-      .pools.filter(prepared)
-      .flatMap(pool =>
-        pool.backends.flatMap(({ name: backend, row }) =>
-          columns.map(column => ({
-            labels: { pool: pool.name, backend, result: column.slice(prefix.length) },
-            value: sum(shards.map(shard => shard.backends.get(row, column))),
-          })),
-        ),
+    snapshot().pools.flatMap(pool =>
+      pool.backends.flatMap(({ name: backend, row }) =>
+        columnsOf(pool).map(column => ({
+          labels: { pool: pool.name, backend, result: column.slice(prefix.length) },
+          value: sum(shards.map(shard => shard.backends.get(row, column))),
+        })),
       ),
+    ),
   );
 }

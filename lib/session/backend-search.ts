@@ -36,6 +36,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   greetingMs = 0;
   /** TLS with the backend that serves this session; null without. */
   tls: TlsInfo | null = null;
+  /** It was to be told by XCLIENT who the client is, whatever a reload has made of the pool since. */
+  trusting = false;
 
   readonly sticky: StickyClient | null;
   readonly stickyKey: string | null;
@@ -213,6 +215,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.connectMs = 0;
     this.greetingMs = 0;
     this.tls = null;
+    this.trusting = false;
     this.#enter('dialling');
     this.#owner.onSearching('connecting');
     const options = this.#origin?.options();
@@ -227,6 +230,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     const { backend } = this;
     const connection = this.#connection;
     if (backend === null || connection === null) return;
+    this.trusting = plan.xclient !== null;
     const nowMs = wheel.now();
     const plaintext = nowMs < (plan.plainUntilMs.get(backend.row) ?? 0);
     const ends = this.#owner.who.ends();
@@ -309,17 +313,12 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   }
 
   #timedOut(): void {
-    switch (this.#stage) {
-      case 'queued':
-        this.#leaveQueue();
-        return this.#owner.onLost('queue-timeout');
-      case 'dialling':
-        return this.#failed('connect-timeout');
-      case 'greeting':
-        return this.#preparation === null ? this.#failed('greeting-timeout') : this.#preparation.timedOut();
-      case 'idle':
-        return;
-    }
+    if (this.#stage === 'queued') {
+      this.#leaveQueue();
+      this.#owner.onLost('queue-timeout');
+    } else if (this.#stage === 'dialling') this.#failed('connect-timeout');
+    else if (this.#preparation !== null) this.#preparation.timedOut();
+    else if (this.#stage === 'greeting') this.#failed('greeting-timeout');
   }
 
   #stop(): void {

@@ -1,6 +1,10 @@
-/** What the preparation of a connection has shown of its backend: remembered for the next, and told where it is new. */
+/** What connections have shown of their backends: remembered for the next, and told where it is new. */
 import type { BackendSnapshot } from '../pool/snapshot.ts';
+import { capabilityBit } from '../smtp/capabilities.ts';
 import type { SessionContext } from './context.ts';
+import type { HandshakeView } from './handshake.ts';
+
+const XCLIENT = capabilityBit('XCLIENT');
 
 /** For how long TLS is not tried again with a backend where it failed and `may` be left out. */
 const PLAINTEXT_MS = 300_000;
@@ -17,4 +21,21 @@ export function noteXclient(context: SessionContext, backend: BackendSnapshot, o
   if (known === undefined || (known.get(backend.row) ?? true) === offered) return;
   known.set(backend.row, offered);
   balancer.report(backend, { event: offered ? 'xclient-offered' : 'xclient-missing' });
+}
+
+/**
+ * A backend that offers XCLIENT where it knows nobody but us believes each client that says it: nobody reads along here to
+ * stop them, as in a pool with `identity: xclient`.
+ */
+export function noteExposure(
+  { balancer, preparer, stats }: SessionContext,
+  backend: BackendSnapshot | null,
+  { capabilities }: HandshakeView,
+): void {
+  if ((capabilities & XCLIENT) === 0 || backend === null || balancer.pool.identity !== 'none') return;
+  stats.backends.add(backend.row, 'xclient/exposed');
+  const name = `${balancer.pool.name}/${backend.name}`;
+  if (preparer.exposed.has(name)) return;
+  preparer.exposed.add(name);
+  balancer.report(backend, { event: 'xclient-exposed' });
 }

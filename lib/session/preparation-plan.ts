@@ -29,11 +29,14 @@ export interface PreparationPlan {
 export interface Preparer {
   /** Null for a pool whose connections need nothing, which is found out by two comparisons. */
   planFor(pool: PoolSnapshot): PreparationPlan | null;
+  /** Backends, as `pool/backend`, of which was told that they would believe a client's own XCLIENT. */
+  readonly exposed: Set<string>;
 }
 
 export function createPreparer(): Preparer {
   const known = new Map<string, { pool: PoolSnapshot; key: string; plan: PreparationPlan }>();
   return {
+    exposed: new Set(),
     planFor(pool) {
       if (pool.tls === null && pool.identity !== 'xclient') return null;
       const before = known.get(pool.name);

@@ -1,4 +1,5 @@
 import type { Connection, Relay, RelayHandler, Transport } from '../transport/contract.ts';
+import type { BackendSearch } from './backend-search.ts';
 import type { ClientTls } from './client-tls.ts';
 import { EdgeHandshake } from './edge-handshake.ts';
 import { GuardedBackend } from './guarded-backend.ts';
@@ -19,10 +20,12 @@ export function handshakeOf(
 
 /** A backend that believes what we say of clients must not hear it from them. `greeting` is what it has said. */
 export function guarded(
+  search: BackendSearch | null,
   backend: Connection,
   greeting: readonly Uint8Array[],
   onBroken: (cause: 'forged-identity' | 'backend-protocol') => void,
 ): Connection {
+  if (search?.trusting !== true) return backend;
   const guard = new GuardedBackend(backend, onBroken);
   guard.greeted(greeting);
   return guard;

@@ -15,6 +15,7 @@ import { DescriptorHold } from './descriptor-hold.ts';
 import { EarlyClient } from './early-client.ts';
 import type { HandshakeCount, HandshakeOwner } from './handshake.ts';
 import { LingeringClient } from './lingering-client.ts';
+import { noteExposure } from './preparation-news.ts';
 import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
 import { type Ending, makeRecord, makeView, type RecordSource, type SessionView } from './record.ts';
 import { sayLast } from './refusal.ts';
@@ -174,8 +175,7 @@ export class Session
     if (this.#router !== null) return this.#join(backend, this.#router);
     this.#enter('handshaking');
     this.#account.greeted(this.#context.wheel.now());
-    const trusting = this.#context.balancer.pool.identity === 'xclient';
-    this.#backend = trusting ? guarded(backend, greeting, cause => this.terminate(cause)) : backend;
+    this.#backend = guarded(this.#search, backend, greeting, cause => this.terminate(cause));
     const handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
     this.#handshake = handshake;
     handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
@@ -318,13 +318,13 @@ export class Session
   }
 
   #armIdleness(): void {
-    const { listener, wheel } = this.#context;
-    wheel.arm(this.#timer, listener.timeouts.idleMs / IDLE_LOOKS);
+    this.#context.wheel.arm(this.#timer, this.#context.listener.timeouts.idleMs / IDLE_LOOKS);
   }
 
   #leaveHandshake(): void {
     const { record, wheel } = this.#context;
     if (this.#handshake === null) return;
+    noteExposure(this.#context, this.#search?.backend ?? null, this.#handshake.facts);
     this.#account.closeHandshake(this.#handshake, record !== null, wheel.now());
     this.#handshake = null;
   }

@@ -1,5 +1,6 @@
 /** Backends that are told by XCLIENT who the client is; and clients who would like to tell them. */
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:tls';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
@@ -207,6 +208,66 @@ for (const transport of TRANSPORTS) {
       t.equal(lines.length, 1, 'once, not for each session');
       const metrics = await instance.metrics();
       t.ok((metrics.value('smtplb_backend_xclient_total', { result: 'not-offered' }) ?? 0) >= 1);
+      await instance.idle();
+    }
+  });
+
+  t.test(
+    `${transport}: a session is guarded for what was done for it, whatever a reload makes of its pool`,
+    async t => {
+      const reload = new EventEmitter();
+      const heard = once(reload, 'now');
+      const backend = await startScriptedBackend(t, async connection => {
+        await connection.write('220 one ESMTP\r\n');
+        await connection.until('EHLO lb.example\r\n');
+        await connection.write('250-one\r\n250 XCLIENT ADDR PORT\r\n');
+        await connection.until(/XCLIENT ADDR=.*\r\n/);
+        reload.emit('now');
+        await once(reload, 'done');
+        await connection.write('220 two ESMTP\r\n');
+        await connection.closed;
+      });
+      const backends = [formatAddress(backend.address)];
+      const instance = await startInstance(t, transport, mx(backends, { identity: 'xclient' }));
+      const client = await connectClient(t, instance.address());
+      await heard;
+      instance.configure(mx(backends, { identity: 'none' }));
+      t.match(await instance.server.reload(), { ok: true });
+      reload.emit('done');
+      await client.expect(/^220 two/);
+      await client.write(FORGED);
+      await client.closed;
+      t.match(await instance.sessions(1), [{ cause: 'forged-identity' }]);
+      t.notMatch(String((await backend.connection()).received), /203\.0\.113\.66/);
+      await instance.idle();
+    },
+  );
+
+  t.test(`${transport}: a backend that would believe XCLIENT of any client is named`, async t => {
+    const backend = await startScriptedBackend(
+      t,
+      smtp({ capabilities: ['PIPELINING', 'XCLIENT ADDR PORT'] }),
+    );
+    const check = { type: 'smtp', interval: '100ms' };
+    const named = ({ msg }: Readonly<Record<string, unknown>>) => /so to all its clients/.test(String(msg));
+    for (const identity of ['none', 'xclient']) {
+      const settings = mx([formatAddress(backend.address)], { identity, check });
+      const instance = await startInstance(t, transport, settings);
+      const exposed = identity === 'none';
+      const { detail } = await instance.logged('a check', ({ msg }) => msg === 'check');
+      t.equal(/XCLIENT to smtplb/.test(String(detail)), exposed, 'a check says so');
+      if (!exposed) continue;
+      for (let session = 0; session < 2; session++) {
+        const client = await connectClient(t, instance.address());
+        await client.expect(220);
+        await client.command('EHLO c.example', 250);
+        await client.command('QUIT', 221);
+        client.end();
+      }
+      await instance.sessions(2);
+      t.match(instance.log.filter(named), [{ level: 'warn', pool: 'mx', backend: 'b1' }], 'once');
+      const metrics = await instance.metrics();
+      t.equal(metrics.value('smtplb_backend_xclient_total', { result: 'exposed' }), 2);
       await instance.idle();
     }
   });
