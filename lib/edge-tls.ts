@@ -8,6 +8,8 @@ import { createTicketKeys, TICKET_KEY_PERIOD_MS, type TicketKeys } from './tls/t
 /** What listeners need to end TLS: certificates, which are watched, and the keys of session tickets. */
 export interface EdgeTls {
   readonly tickets: TicketKeys;
+  /** The private keys in use, PEM. */
+  privateKeys(): readonly string[];
   /** Reads what a configuration names; rejects with a sentence where a file will not do. */
   prepare(config: Config): Promise<void>;
   /** The configuration that is in use now: its files are watched, all others forgotten. */
@@ -16,8 +18,11 @@ export interface EdgeTls {
   of(listener: ListenerConfig): TlsSnapshot | null;
   /** Certificates in use, by the path of their file. */
   certificates(): readonly { readonly path: string; readonly expiresAtMs: number }[];
-  /** Looks for changed files and renews keys from now on; `onChange` is called when snapshots are to be made anew. */
-  start(onChange: () => void): void;
+  /**
+   * Looks for changed files from now on, and, with `rotates`, renews the keys of tickets; without, somebody else does.
+   * `onChange` is called when snapshots are to be made anew.
+   */
+  start(options: { readonly onChange: () => void; readonly rotates: boolean }): void;
   stop(): void;
 }
 
@@ -28,7 +33,8 @@ const DAY_MS = 86_400_000;
 const SOON_DAYS = 14;
 
 export function createEdgeTls(logger: Logger, lookMs = LOOK_MS): EdgeTls {
-  const tickets = createTicketKeys();
+  let changed = (): void => {};
+  const tickets = createTicketKeys(() => changed());
   const store = createCertificateStore({
     onBad: ({ path, text }) => logger.error({ certificate: path }, `certificate not reloaded: ${text}`),
     onLoaded({ path, pair }) {
@@ -55,9 +61,15 @@ export function createEdgeTls(logger: Logger, lookMs = LOOK_MS): EdgeTls {
     };
   };
 
+  const pairsInUse = () =>
+    (inUse?.listeners ?? []).flatMap(({ tls }) =>
+      tls.certificates.map(files => [files.cert, store.pair(files)] as const),
+    );
+
   return {
     tickets,
     of,
+    privateKeys: () => pairsInUse().map(([, { key }]) => key),
     async prepare(config) {
       for (const listener of config.listeners) {
         try {
@@ -74,12 +86,10 @@ export function createEdgeTls(logger: Logger, lookMs = LOOK_MS): EdgeTls {
       store.watch(config.listeners.flatMap(filesOf));
     },
     certificates() {
-      const pairs = (inUse?.listeners ?? []).flatMap(({ tls }) =>
-        tls.certificates.map(files => [files.cert, store.pair(files).expiresAtMs] as const),
-      );
-      return [...new Map(pairs)].map(([path, expiresAtMs]) => ({ path, expiresAtMs }));
+      return [...new Map(pairsInUse())].map(([path, { expiresAtMs }]) => ({ path, expiresAtMs }));
     },
-    start(onChange) {
+    start({ onChange, rotates }) {
+      changed = onChange;
       let looking = false;
       const look = async (): Promise<void> => {
         if (looking) return;
@@ -90,14 +100,11 @@ export function createEdgeTls(logger: Logger, lookMs = LOOK_MS): EdgeTls {
           looking = false;
         }
       };
-      const rotate = (): void => {
-        tickets.rotate();
-        onChange();
-      };
       timers.push(setInterval(() => void look(), lookMs).unref());
-      timers.push(setInterval(rotate, TICKET_KEY_PERIOD_MS).unref());
+      if (rotates) timers.push(setInterval(tickets.rotate, TICKET_KEY_PERIOD_MS).unref());
     },
     stop() {
+      changed = () => {};
       for (const timer of timers.splice(0)) clearInterval(timer);
     },
   };

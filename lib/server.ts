@@ -81,7 +81,8 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
 
   const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
-  const { keeper, checks } = shareOver(cluster, config.instance, logger, () => monitor);
+  const edgeTls = createEdgeTls(logger);
+  const { keeper, checks, tickets } = shareOver(cluster, config.instance, logger, () => monitor, edgeTls);
   const monitor: Monitor = createMonitor({
     sharing: () => checks,
     onChange(pool, backend, { health, outcome, detail }) {
@@ -94,7 +95,6 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       if (result.outcome === 'ok' && type === 'smtp') plane.greeted(pool, backend);
     },
   });
-  const edgeTls = createEdgeTls(logger);
   const operation = createClusterOperation({
     cluster,
     config,
@@ -153,8 +153,10 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     throw error;
   });
   for (const note of notes) logger.info(note);
-  edgeTls.start(() => {
-    plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use'));
+  edgeTls.start({
+    onChange: () =>
+      plane.refresh().catch(error => logger.error({ err: error }, 'new certificates are not in use')),
+    rotates: cluster === null,
   });
 
   let admin: Admin | null = null;
@@ -217,6 +219,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
     cluster,
     clusterWarnings: () => operation.summary()?.warnings.length ?? 0,
     certificates: edgeTls.certificates,
+    ticketKeys: () => ({ changes: edgeTls.tickets.changes, isShared: tickets?.isShared ?? null }),
   });
   admin = await orStopped(plane.data, stopOthers, inheritance.fromPredecessor, () =>
     startAdmin({

@@ -59,6 +59,11 @@ export const CHECKS_LEASE_MS = 5_000;
 /** Characters of an instance's name that are shown. */
 export const CHECKS_NAME_OCTETS = 128;
 
+/** Milliseconds between two looks at the keys of session tickets. */
+export const TICKETS_EXCHANGE_MS = 5_000;
+/** Milliseconds before the end of a period in which the next key is made. */
+export const TICKETS_LEAD_MS = 300_000;
+
 /** Instances of one cluster that are counted; what lies in Redis beyond them is nonsense. */
 export const MAX_INSTANCES = 1_000;
 /** Octets of the counts of one instance (all of MAX_BACKENDS with names of usual length fit). */
@@ -89,6 +94,7 @@ holds(2 * EXCHANGE_MS + SUM_AGE_MS < 300, 'a change is seen by all within 300 ms
 holds(COMMAND_MS + CHECKS_EXCHANGE_MS < CHECKS_LEASE_MS, 'one slow command does not end a lease on checks');
 holds(COMMAND_MS + HEARTBEAT_MS < COUNTS_LEASE_MS, 'one slow command does not end a lease');
 holds(COMMAND_MS + HEARTBEAT_MS < CLIENT_LEASE_MS, 'one slow command does not end a lease on clients');
+holds(COMMAND_MS + 2 * TICKETS_EXCHANGE_MS < TICKETS_LEAD_MS, 'all have a ticket key before it is used');
 holds(SLOT_LEASE_MS * SLOT_USE + COMMAND_MS < SLOT_LEASE_MS, 'slots are left before others get them');
 holds(SLOT_RENEWAL * 2 < 1 / 12, 'an instance is not taken for absent when it renews in time');
 holds(

@@ -33,6 +33,7 @@ export interface MetricsSources {
   /** What is wrong among the instances of the cluster. */
   readonly clusterWarnings: () => number;
   readonly certificates: TlsSource['certificates'];
+  readonly ticketKeys: TlsSource['ticketKeys'];
 }
 
 export interface Metrics {

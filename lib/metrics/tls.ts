@@ -9,10 +9,12 @@ export interface TlsSource {
   readonly snapshot: () => ShardSnapshot;
   /** Certificates in use, by the path of their file. */
   readonly certificates: () => readonly { readonly path: string; readonly expiresAtMs: number }[];
+  /** The keys of session tickets: how often another began to seal; whether the cluster has it, null without a cluster. */
+  readonly ticketKeys: () => { readonly changes: number; readonly isShared: boolean | null };
 }
 
 /** The metrics of TLS that ends here; only listeners where it does have them. */
-export function tls(registry: Registry, { certificates, shards, snapshot }: TlsSource): void {
+export function tls(registry: Registry, { certificates, shards, snapshot, ticketKeys }: TlsSource): void {
   const listeners = () => snapshot().listeners.filter(listener => listener.tls !== null);
   const total = (row: number, column: ListenerColumn) =>
     sum(shards.map(shard => shard.listeners.get(row, column)));
@@ -69,5 +71,30 @@ export function tls(registry: Registry, { certificates, shards, snapshot }: TlsS
         labels: { certificate: path },
         value: Math.floor((expiresAtMs - Date.now()) / 1_000),
       })),
+  );
+  const ofTickets = (read: () => number | null) => () => {
+    const value = listeners().length === 0 ? null : read();
+    return value === null ? [] : [{ labels: {}, value }];
+  };
+  scrapedCounter(
+    registry,
+    {
+      name: 'smtplb_tls_ticket_key_changes_total',
+      help: 'Times another key began to seal session tickets.',
+      labels: [],
+    },
+    ofTickets(() => ticketKeys().changes),
+  );
+  scrapedGauge(
+    registry,
+    {
+      name: 'smtplb_tls_ticket_keys_shared',
+      help: '1 while new session tickets are good at other instances of the cluster, too.',
+      labels: [],
+    },
+    ofTickets(() => {
+      const { isShared } = ticketKeys();
+      return isShared === null ? null : Number(isShared);
+    }),
   );
 }

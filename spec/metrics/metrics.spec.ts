@@ -78,6 +78,7 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     checks: checkSource(poolName, backends[0] ?? ''),
     cluster: CLUSTER,
     clusterWarnings: () => 2,
+    ticketKeys: () => ({ changes: 3, isShared: true }),
     certificates: () => [{ path: '/etc/smtplb/mx.pem', expiresAtMs: Date.now() + 86_400_000 }],
   });
   return { board, stats, snapshot, scrape: async () => parseMetrics(await metrics.scrape()) };
