@@ -28,6 +28,9 @@ async function transportsHere(): Promise<readonly TransportName[]> {
   return [...new Set<TransportName>(['net', seats[0]?.transport ?? 'net'])];
 }
 
+/** Shards of each instance that names no number itself, as in `SMTPLB_SHARDS=2`. */
+const SHARDS = Number(process.env['SMTPLB_SHARDS'] ?? 1);
+
 /** One line of the log, parsed. */
 export type LogLine = Readonly<Record<string, unknown>>;
 
@@ -89,6 +92,7 @@ export async function startInstance(
       instance: 'test',
       hostName: 'lb.example',
       transport,
+      shards: SHARDS,
       drainTimeout: '5s',
       admin: { listen: '127.0.0.1:0' },
       log: { level: 'debug', access: true },
