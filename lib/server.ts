@@ -70,7 +70,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const { logger } = log;
   const startedAtMs = Date.now();
   const board = openBoard();
-  const { seats, notes, spawn } = options.shards ?? (await chooseShards(config));
+  const { seats, notes, spawn, patience } = options.shards ?? (await chooseShards(config));
   const custodian = seats.every(({ inThread }) => inThread) ? null : await loadCustodian();
   const stats = seats.map(() => openShardStats());
   const rows = createRows(board, stats);
@@ -125,6 +125,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
       startDataPlane(first, {
         seats,
         spawn,
+        patience,
         board,
         stats,
         descriptors: descriptorsFor(config, seats.length),

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Config } from './config/config.ts';
 import { MAX_SHARDS } from './core/limits.ts';
 import type { Logger } from './core/log.ts';
+import type { Patience } from './shard/crew.ts';
 import type { ShardEvent } from './shard/data-plane.ts';
 import type { SeatKind } from './shard/seat.ts';
 import type { SpawnShard } from './shard/spawn.ts';
@@ -15,6 +16,8 @@ export interface ShardChoice {
   readonly notes: readonly string[];
   /** Starts threads in another way than usual. */
   readonly spawn?: SpawnShard;
+  /** How long a thread may be silent, if not as long as usual. */
+  readonly patience?: Patience;
 }
 
 /** Tells whether a transport can be had on this machine; tests say otherwise. */

@@ -33,6 +33,8 @@ export interface ShardStatus {
   readonly sessions: number;
   /** How often it was replaced. */
   readonly restarts: number;
+  /** Milliseconds since its clock ticked last; 0 while it is restarting. */
+  readonly silentMs: number;
 }
 
 export interface ListenerStatus {

@@ -33,7 +33,7 @@ export async function statusCommand(argv: readonly string[]): Promise<number> {
   });
 }
 
-/** "2 on io_uring, 1 on net (1 restarting)" */
+/** "2 on io_uring, 1 on net (1 restarting, 4 restarts so far)" */
 function shardsText(shards: StatusDocument['shards']): string {
   const kinds = [...new Set(shards.map(({ transport }) => transport))];
   const words = kinds.map(
@@ -43,6 +43,8 @@ function shardsText(shards: StatusDocument['shards']): string {
     .map(odd => [shards.filter(({ state }) => state === odd).length, odd] as const)
     .filter(([count]) => count > 0)
     .map(([count, odd]) => `${count} ${odd}`);
+  const restarts = shards.reduce((sum, shard) => sum + shard.restarts, 0);
+  if (restarts > 0) notes.push(`${restarts} ${restarts === 1 ? 'restart' : 'restarts'} so far`);
   return `${words.join(', ')}${notes.length === 0 ? '' : ` (${notes.join(', ')})`}`;
 }
 

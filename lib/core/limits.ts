@@ -69,6 +69,11 @@ export const KEEP_ALIVE_IDLE_S = 120;
  */
 export const TCP_USER_TIMEOUT_MS = 300_000;
 
+/** Milliseconds for which the clock of a shard's thread may stand still before it is said to hang. */
+export const SHARD_SILENT_MS = 5_000;
+/** And before it is ended and replaced: its sessions are of no use to anybody, and a share of the new ones comes to it. */
+export const SHARD_HUNG_MS = 15_000;
+
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;
 /** Descriptors kept free so that a client beyond the limit still hears 421. */
@@ -90,4 +95,5 @@ holds(HELLO_NAME_OCTETS + 'EHLO \r\n'.length <= COMMAND_LINE_OCTETS, 'the longes
 holds(COMMAND_LINE_OCTETS <= EARLY_CLIENT_OCTETS, 'a client that speaks early may send at least one command');
 holds(KEEP_ALIVE_IDLE_S * 1_000 < TCP_USER_TIMEOUT_MS, 'a silent peer is asked before it is given up');
 holds(PROXY_V1_OCTETS < PROXY_V2_OCTETS, 'one buffer serves both PROXY versions');
+holds(SHARD_SILENT_MS < SHARD_HUNG_MS, 'a thread that hangs is reported before it is ended');
 holds(OTHERS_BELIEVED_MS < OTHERS_FORGOTTEN_MS, 'belief in old counts fades, it does not jump');

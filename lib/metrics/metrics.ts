@@ -114,6 +114,19 @@ function instance(
         value: state === 'running' ? 1 : 0,
       })),
   );
+  scrapedGauge(
+    registry,
+    {
+      name: 'smtplb_shard_silent_seconds',
+      help: 'Time since a shard ran its clock last; a thread that hangs is ended.',
+      labels: ['shard', 'transport'],
+    },
+    () =>
+      shardStates().map(({ shard, silentMs, transport }) => ({
+        labels: { shard: String(shard), transport },
+        value: silentMs / 1_000,
+      })),
+  );
   const lag = {
     name: 'smtplb_shard_loop_lag_seconds',
     help: 'How late a shard ran its clock.',

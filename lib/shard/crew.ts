@@ -1,5 +1,6 @@
 /** The shards of a data plane: started together, watched, and replaced when they are lost. */
 import type { Board } from '../core/board.ts';
+import { SHARD_HUNG_MS, SHARD_SILENT_MS } from '../core/limits.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import type { Custodian } from '../transport/linux/custodian.ts';
 import type { ShardEvent, ShardState } from './data-plane.ts';
@@ -7,8 +8,7 @@ import type { ShardReports } from './handle.ts';
 import { createSeat, type Seat, type SeatKind } from './seat.ts';
 import type { SpawnShard } from './spawn.ts';
 
-/** A thread whose clock has not ticked for so long hangs. */
-const STUCK_MS = 5_000;
+/** Every so often somebody looks whether the threads' clocks tick. */
 const LOOK_MS = 1_000;
 /** One that is lost again within this time is not replaced at once. */
 const SETTLED_MS = 30_000;
@@ -27,12 +27,27 @@ export interface CrewOptions {
   readonly custodian: Custodian | null;
   /** Starts threads in another way than usual. */
   readonly spawn?: SpawnShard | undefined;
+  /** How long a thread may be silent, if not as long as usual. */
+  readonly patience?: Patience | undefined;
   /** Gives back what a shard that is over has held beside the board. */
   readonly onForfeit: (shard: number) => void;
   readonly onShard: (event: ShardEvent) => void;
   /** Gives a shard that has been started its work; rejects where that cannot be done now. */
   readonly revive: (seat: Seat) => Promise<void>;
 }
+
+/**
+ * Milliseconds, to a second, of the control plane's own running time: a process that was stopped, or was not given the
+ * CPU, finds its threads no more silent than itself.
+ */
+export interface Patience {
+  /** Until a silent thread is said to hang. */
+  readonly silentMs: number;
+  /** Until it is ended and replaced. */
+  readonly hungMs: number;
+}
+
+const PATIENCE: Patience = { silentMs: SHARD_SILENT_MS, hungMs: SHARD_HUNG_MS };
 
 export interface Crew {
   readonly seats: readonly Seat[];
@@ -50,13 +65,14 @@ interface Member {
   /** Losses that came one soon after the other. */
   losses: number;
   startedAtMs: number;
+  /** How often in a row its clock was found standing still. */
   looksSilent: number;
   stuck: boolean;
   timer: NodeJS.Timeout | undefined;
 }
 
 export function createCrew(options: CrewOptions): Crew {
-  const { onShard, revive } = options;
+  const { onShard, patience = PATIENCE, revive } = options;
   let disbanded = false;
   const members: Member[] = options.seats.map((kind, index) => {
     const seat = createSeat({
@@ -83,6 +99,7 @@ export function createCrew(options: CrewOptions): Crew {
     const lived = performance.now() - member.startedAtMs;
     member.losses = lived > SETTLED_MS ? 1 : member.losses + 1;
     member.stuck = false;
+    member.looksSilent = 0;
     const delayMs = delayOf(member);
     if (disbanded || (delayMs > 0 && hasComrades(member))) member.seat.closeKept();
     onShard({ ...who(member), event: 'lost', error, sessions, delayMs });
@@ -117,14 +134,18 @@ export function createCrew(options: CrewOptions): Crew {
 
   const look = (): void => {
     for (const member of members) {
-      // Twice in a row: a process that was stopped itself sees everybody silent once.
-      const silentMs = member.seat.silentMs();
-      member.looksSilent = silentMs > STUCK_MS ? member.looksSilent + 1 : 0;
-      const stuck = member.looksSilent > 1;
-      if (stuck === member.stuck) continue;
-      member.stuck = stuck;
-      if (stuck) onShard({ ...who(member), event: 'stuck', silentMs });
-      else if (member.seat.handle !== null) onShard({ ...who(member), event: 'unstuck' });
+      const { seat } = member;
+      const silentMs = seat.silentMs();
+      member.looksSilent = silentMs > LOOK_MS ? member.looksSilent + 1 : 0;
+      const lookedMs = member.looksSilent * LOOK_MS;
+      const stuck = lookedMs >= patience.silentMs;
+      if (stuck !== member.stuck) {
+        member.stuck = stuck;
+        if (stuck) onShard({ ...who(member), event: 'stuck', silentMs });
+        else if (seat.handle !== null) onShard({ ...who(member), event: 'unstuck' });
+      }
+      if (lookedMs >= patience.hungMs)
+        seat.kill(new Error(`its thread hung, and was ended after ${lookedMs / 1_000} s`));
     }
   };
   const looking = setInterval(look, LOOK_MS);
@@ -142,6 +163,7 @@ export function createCrew(options: CrewOptions): Crew {
             state: seat.handle === null ? 'restarting' : stuck ? 'stuck' : 'running',
             sessions: seat.sessions,
             restarts,
+            silentMs: Math.round(seat.silentMs()),
           }),
         );
     },

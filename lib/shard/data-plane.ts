@@ -46,6 +46,8 @@ export interface ShardState {
   readonly sessions: number;
   /** How often it was replaced. */
   readonly restarts: number;
+  /** Milliseconds since its clock ticked last; 0 while it is restarting. */
+  readonly silentMs: number;
 }
 
 /** What becomes of a shard. */

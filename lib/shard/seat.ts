@@ -53,6 +53,8 @@ export interface Seat {
   /** Resolves when a shard is there. It listens nowhere yet. */
   start(): Promise<void>;
   end(): Promise<void>;
+  /** Ends a thread that does not hear any more, as if it had died of `why`. */
+  kill(why: Error): void;
   /**
    * What the shard before listened on, where that outlived it: what the kernel connects there meanwhile waits for the
    * one that takes its place.
@@ -75,6 +77,7 @@ export function createSeat(options: SeatOptions): Seat {
     descriptors: openDescriptorRecord(),
   };
   let handle: ShardHandle | null = null;
+  let kill: (why: Error) => void = () => {};
   let idle = options.onDemand === true;
 
   let kept: readonly BoundSocket[] = [];
@@ -137,6 +140,7 @@ export function createSeat(options: SeatOptions): Seat {
         throw error;
       });
       handle = worker;
+      kill = worker.kill;
       void worker.gone.then(({ unexpected, error }) => {
         const { sessions } = stats.signs;
         handle = null;
@@ -152,6 +156,7 @@ export function createSeat(options: SeatOptions): Seat {
     async end() {
       await handle?.end();
     },
+    kill: why => kill(why),
   };
 }
 

@@ -25,6 +25,8 @@ interface Waiting {
 export interface WorkerHandle extends ShardHandle {
   /** Resolves when the thread is gone, with why, where nobody had told it to. */
   readonly gone: Promise<{ readonly unexpected: boolean; readonly error: unknown }>;
+  /** Ends the thread, whatever it is doing, as if it had died of `why`. */
+  kill(why: Error): void;
 }
 
 /** Starts a thread, and resolves when it is there. It listens nowhere yet. */
@@ -121,8 +123,14 @@ export async function startWorker(
   });
 
   const abort = async (): Promise<void> => void (await ask({ ask: 'abort' }));
+  const kill = (why: Error): void => {
+    if (ending || over) return;
+    error ??= why;
+    void worker.terminate();
+  };
   const handle: WorkerHandle = {
     gone,
+    kill,
     get bound() {
       return bound;
     },
@@ -164,10 +172,10 @@ export async function startWorker(
     },
   };
 
-  const late = setTimeout(() => {
-    error = new Error(`its thread was not there within ${START_TIMEOUT_MS / 1_000} s`);
-    void worker.terminate();
-  }, START_TIMEOUT_MS);
+  const late = setTimeout(
+    () => kill(new Error(`its thread was not there within ${START_TIMEOUT_MS / 1_000} s`)),
+    START_TIMEOUT_MS,
+  );
   const died = await Promise.race([ready.then(() => null), gone]);
   clearTimeout(late);
   if (died !== null) throw died.error;

@@ -82,6 +82,7 @@ export function madeUpStatus(status: Partial<StatusDocument> = {}): StatusDocume
       state: 'running',
       sessions: 9,
       restarts: 0,
+      silentMs: 20,
     })),
     cluster: null,
     lastReload: { at: new Date(now - 3.2 * HOUR_MS).toISOString(), ok: true, message: 'done' },

@@ -46,7 +46,7 @@ function status(
     now: new Date(second * 1_000).toISOString(),
     state: 'running',
     generation: 4,
-    shards: [{ shard: 0, transport: 'net', state: 'running', sessions: 3, restarts: 0 }],
+    shards: [{ shard: 0, transport: 'net', state: 'running', sessions: 3, restarts: 0, silentMs: 20 }],
     lastReload: message === '' ? null : { at: 'then', ok: false, message },
     listeners: [{ ...listener, ...bytes }],
     pools: [{ name: 'mx', balance: 'x', identity: 'none', queued: 2, queueSize: 9, retries: 0, backends }],

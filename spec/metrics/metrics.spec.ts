@@ -69,7 +69,9 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     version: '1.2.3',
     board,
     shards: stats,
-    shardStates: () => [{ shard: 0, transport: 'net', state: 'running', sessions: 0, restarts: 0 }],
+    shardStates: () => [
+      { shard: 0, transport: 'net', state: 'running', sessions: 0, restarts: 0, silentMs: 50 },
+    ],
     snapshot: () => snapshot,
     generation: () => 4,
     reloads: () => ({ ok: 3, failed: 1 }),

@@ -85,7 +85,12 @@ function shardsText(shards) {
   const kinds = [...new Set(shards.map(shard => shard.transport))];
   const lost = shards.filter(shard => shard.state !== 'running').length;
   const all = kinds.map(kind => `${shards.filter(shard => shard.transport === kind).length} × ${kind}`);
-  return `${all.join(', ')}${lost === 0 ? '' : `, ${lost} not running`}`;
+  const restarts = shards.reduce((sum, shard) => sum + shard.restarts, 0);
+  const notes = [
+    ...(lost === 0 ? [] : [`${lost} not running`]),
+    ...(restarts === 0 ? [] : [`restarts: ${restarts}`]),
+  ];
+  return [...all, ...notes].join(', ');
 }
 
 const TITLE_SIGNS = { ok: '✓', warn: '▲', bad: '✖' };

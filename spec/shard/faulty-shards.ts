@@ -1,0 +1,57 @@
+import { BroadcastChannel, Worker } from 'node:worker_threads';
+import type { Patience } from '../../lib/shard/crew.ts';
+import type { ShardChoice } from '../../lib/shards.ts';
+import type { TransportName } from '../../lib/transport/fast.ts';
+import type { Owner } from '../support/owner.ts';
+import { type CallFaults, CHANNEL, type ThreadFault } from './faulty-thread.ts';
+
+/** Enough for a shard and the loader of TypeScript, and filled within a second. */
+const HEAP_MB = 160;
+
+/** One shard in a thread that can be told to fail. */
+export interface FaultyShards {
+  readonly choice: ShardChoice;
+  /** All threads of this process that can be told to. */
+  suffer(fault: ThreadFault): void;
+  /** The C library of all these threads fails; from their next tick on. */
+  fail(faults: CallFaults): void;
+  /** Threads started so far. */
+  readonly started: number;
+  /** Those started from now on end at once, with this status; null: they do not. */
+  dieAtStart(status: number | null): void;
+}
+
+export function faultyShards(owner: Owner, transport: TransportName, patience?: Patience): FaultyShards {
+  const channel = new BroadcastChannel(CHANNEL);
+  owner.teardown(() => channel.close());
+  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
+  const faults = JSON.stringify(new URL('./faulty-thread.ts', import.meta.url).href);
+  const entry = JSON.stringify(new URL('../../lib/shard/worker.ts', import.meta.url).href);
+  const code = `import(${loader}).then(({ register }) => { register(); return import(${faults}); })
+    .then(({ listen }) => { listen(); return import(${entry}); })`;
+  let started = 0;
+  let status: number | null = null;
+  return {
+    choice: {
+      seats: [{ transport, inThread: false }],
+      notes: [],
+      ...(patience && { patience }),
+      spawn(workerData) {
+        started++;
+        return new Worker(status === null ? code : `process.exit(${status})`, {
+          eval: true,
+          workerData,
+          resourceLimits: { maxOldGenerationSizeMb: HEAP_MB },
+        });
+      },
+    },
+    suffer: fault => channel.postMessage(fault),
+    fail: faults => channel.postMessage(faults),
+    get started() {
+      return started;
+    },
+    dieAtStart(next) {
+      status = next;
+    },
+  };
+}
