@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisConfig, RedisTlsConfig } from '../config/config.ts';
+import { type MonotonicMs, monotonicMs } from '../core/clock.ts';
 import { COMMAND_MS, CONNECT_MS, RECONNECT_MS, SILENCE_MS } from './limits.ts';
 
 export type RedisClient = Redis | Cluster;
@@ -44,9 +45,21 @@ function common(redis: RedisConfig): Omit<RedisOptions, 'replyMapping'> {
     // Names library and version to Redis, for which an ACL user would need one more command.
     disableClientInfo: true,
     retryStrategy: reconnectPauseMs,
-    // A primary that became a replica refuses writes: what the name or the Sentinels point to now is asked anew.
-    reconnectOnError: error => error.message.startsWith('READONLY'),
+    reconnectOnError: whereReadOnly(),
     lazyConnect: true,
+  };
+}
+
+/**
+ * A primary that became a replica refuses writes: what the name or the Sentinels point to now is asked anew. Not with each
+ * refusal: it may be read-only for long.
+ */
+function whereReadOnly(now: MonotonicMs = monotonicMs): (error: Error) => boolean {
+  let askedMs = Number.NEGATIVE_INFINITY;
+  return error => {
+    if (!error.message.startsWith('READONLY') || now() - askedMs < RECONNECT_MS) return false;
+    askedMs = now();
+    return true;
   };
 }
 

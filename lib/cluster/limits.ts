@@ -16,6 +16,8 @@ export const RATE_FADE_MS = 2_000;
 export const LEAVE_MS = 1_000;
 /** Milliseconds any one command may take; later answers are thrown away. */
 export const COMMAND_MS = 3_000;
+/** Milliseconds after which a command that was refused, and that nobody has sent since, is no fault any more. */
+export const FAULT_MS = 10_000;
 /** Milliseconds a connection with questions open may be silent before it is dropped and made anew. */
 export const SILENCE_MS = 4_000;
 /** Milliseconds a connection to Redis may take to come about. */
@@ -49,6 +51,8 @@ export const STICKY_KEYS_A_COMMAND = 256;
 export const STICKY_COMMANDS = 64;
 /** Milliseconds until Redis, which was too slow for a session to wait for, is tried again. */
 export const STICKY_RETRY_MS = 250;
+/** Milliseconds for which it has been too slow, or in time again, before the log says so. */
+export const STICKY_TOLD_MS = 2_000;
 /** Octets of the name of a backend; longer ones are nonsense. */
 export const STICKY_NAME_OCTETS = 256;
 

@@ -3,7 +3,7 @@ import type { RedisConfig } from '../config/config.ts';
 import { type MonotonicMs, monotonicMs } from '../core/clock.ts';
 import { printable } from '../core/text.ts';
 import { createClient, type RedisClient } from './connect.ts';
-import { COMMAND_MS } from './limits.ts';
+import { COMMAND_MS, FAULT_MS } from './limits.ts';
 import type { Script } from './script.ts';
 
 /** Where the lines of the cluster go; a pino logger is one. */
@@ -13,7 +13,7 @@ export interface ClusterLog {
 }
 
 export interface LinkState {
-  /** `reachable` when the last command was answered as it should be. */
+  /** `reachable` when every kind of command that has failed lately has been done since. */
   readonly status: 'connecting' | 'reachable' | 'unreachable';
   /** Why it is unreachable, safe to show; null otherwise. */
   readonly reason: string | null;
@@ -36,6 +36,9 @@ export interface Link {
   close(): void;
 }
 
+/** What can fail by itself: a script, all other commands, and the connection, with which everything fails. */
+type Kind = Script | 'command' | 'connection';
+
 /** Starts to connect at once. @throws {Error} where a certificate's file cannot be read */
 export function openLink(redis: RedisConfig, log: ClusterLog, now: MonotonicMs = monotonicMs): Link {
   const client = createClient(redis);
@@ -46,16 +49,28 @@ export function openLink(redis: RedisConfig, log: ClusterLog, now: MonotonicMs =
   let connections = 0;
   let lastFault: string | null = null;
   let isClosed = false;
+  /**
+   * What has failed and was not done since, with the time of the failure. A Redis that is read-only or out of memory goes
+   * on answering questions: it is what it refused that must work again.
+   */
+  const failing = new Map<Kind, number>();
 
-  const reachable = (): void => {
+  const reachable = (kind: Kind, tookMs: number): void => {
     if (status === 'reachable' || isClosed) return;
+    // Answers that are almost too late are no recovery from those that were.
+    if (status === 'unreachable' && tookMs > COMMAND_MS / 2) return;
+    failing.delete(kind);
+    failing.delete('connection');
+    for (const [failed, atMs] of failing) if (now() - atMs > FAULT_MS) failing.delete(failed);
+    if (failing.size > 0) return;
     status = 'reachable';
     reason = null;
     log.info({ event: 'redis' }, 'redis is reachable');
   };
-  const unreachable = (why: string): void => {
+  const unreachable = (kind: Kind, why: string): void => {
     if (isClosed) return;
     errors++;
+    failing.set(kind, now());
     reason = printable(why);
     if (status === 'unreachable') return;
     status = 'unreachable';
@@ -76,26 +91,26 @@ export function openLink(redis: RedisConfig, log: ClusterLog, now: MonotonicMs =
     if (lastFault === null || !withoutConnection(error)) lastFault = explain(error);
   });
 
-  async function ask<T>(command: (client: RedisClient) => Promise<T>): Promise<T | undefined> {
+  async function send<T>(kind: Kind, command: (client: RedisClient) => Promise<T>): Promise<T | undefined> {
     if (isClosed) return undefined;
     const from = now();
     try {
       const answer = await inTime(command(client));
       roundTripMs = now() - from;
-      reachable();
+      reachable(kind, roundTripMs);
       return answer;
     } catch (error) {
       const why = withoutConnection(error) ? lastFault : explain(error);
       // The first connection is still on its way: nothing to tell.
-      if (why !== null) unreachable(why);
+      if (why !== null) unreachable(isRefusal(error) ? kind : 'connection', why);
       return undefined;
     }
   }
 
   return {
     client,
-    ask,
-    run: (script, keys, args) => ask(() => script.run(client, keys, args)),
+    ask: command => send('command', command),
+    run: (script, keys, args) => send(script, () => script.run(client, keys, args)),
     state: () => ({ status, reason, roundTripMs, errors, reconnects: Math.max(0, connections - 1) }),
     close() {
       isClosed = true;
@@ -117,6 +132,14 @@ async function inTime<T>(answer: Promise<T>): Promise<T> {
   }
 }
 
+/** Redis was there, and did not do it. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'ReplyError' || REDIRECTED.test(error.message));
+}
+
+/** How a Redis Cluster's client gives up on a command, before what it was told last: slots that are being moved. */
+const REDIRECTED = /^Too many Cluster redirections\. Last error: ReplyError: /;
+
 function withoutConnection(error: unknown): boolean {
   return (
     error instanceof Error &&
@@ -133,5 +156,7 @@ function explain(error: unknown): string {
   const last = (error as { lastNodeError?: Error }).lastNodeError;
   if (last !== undefined && last !== error) return explain(last);
   if (error.message === 'Command timed out') return `no answer within ${COMMAND_MS} ms`;
-  return error.message !== '' ? error.message : (code ?? 'the connection failed');
+  // Where in a script it happened is nothing to an operator.
+  const message = error.message.replace(REDIRECTED, '').replace(/\.? script: [0-9a-f]{40},.*$/s, '');
+  return message !== '' ? message : (code ?? 'the connection failed');
 }

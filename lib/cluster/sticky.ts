@@ -2,7 +2,13 @@
 import { type MonotonicMs, monotonicMs } from '../core/clock.ts';
 import type { StickyClaim, StickyQuestion } from '../session/sticky.ts';
 import { renewEveryMs, type StickyKeeper, type StickyRecall } from '../shard/sticky-keeper.ts';
-import { STICKY_COMMANDS, STICKY_KEYS_A_COMMAND, STICKY_NAME_OCTETS, STICKY_RETRY_MS } from './limits.ts';
+import {
+  STICKY_COMMANDS,
+  STICKY_KEYS_A_COMMAND,
+  STICKY_NAME_OCTETS,
+  STICKY_RETRY_MS,
+  STICKY_TOLD_MS,
+} from './limits.ts';
 import type { ClusterLog, Link } from './link.ts';
 import { loadScript } from './script.ts';
 
@@ -32,6 +38,9 @@ export function createClusterKeeper({
   const keyOf = ({ pool, key }: StickyQuestion | StickyClaim): string => `${prefix}sticky:${pool}:${key}`;
   const lookUp = createLookUp(link);
   let isSlow = false;
+  /** Since when it is as it is, and what the log says of it: a look-up that is late now and then is no line. */
+  let sinceMs = now();
+  let isToldSlow = false;
   let triedMs = Number.NEGATIVE_INFINITY;
   /** When the last question that was answered in time was asked. */
   let inTimeMs = Number.NEGATIVE_INFINITY;
@@ -40,17 +49,25 @@ export function createClusterKeeper({
     inTimeMs = Math.max(inTimeMs, askedMs);
     if (!isSlow) return;
     isSlow = false;
-    log.info({ event: 'sticky' }, 'redis answers sticky look-ups in time again');
+    sinceMs = now();
   };
-  const onLate = (askedMs: number, timeoutMs: number): void => {
+  const onLate = (askedMs: number): void => {
     if (isSlow || inTimeMs >= askedMs) return;
     isSlow = true;
-    triedMs = now();
-    log.warn({ event: 'sticky', timeoutMs }, 'redis is too slow for sticky look-ups: they do without it');
+    sinceMs = now();
+    triedMs = sinceMs;
+  };
+  const tell = (timeoutMs: number): void => {
+    if (isSlow === isToldSlow || now() - sinceMs < STICKY_TOLD_MS) return;
+    isToldSlow = isSlow;
+    const fields = { event: 'sticky', timeoutMs };
+    if (isSlow) log.warn(fields, 'redis is too slow for sticky look-ups: they do without it');
+    else log.info(fields, 'redis answers sticky look-ups in time again');
   };
 
   return {
     async recall(questions, timeoutMs) {
+      tell(timeoutMs);
       const askedMs = now();
       const isTrial = isSlow;
       if (isTrial && askedMs - triedMs < STICKY_RETRY_MS) return NO_ANSWER;
@@ -62,7 +79,7 @@ export function createClusterKeeper({
         return names;
       });
       if (isTrial) return NO_ANSWER;
-      const names = await within(timeoutMs, known, () => onLate(askedMs, timeoutMs));
+      const names = await within(timeoutMs, known, () => onLate(askedMs));
       return names === undefined ? NO_ANSWER : { backends: names, found: 'redis' };
     },
     async claim(claims) {
