@@ -4,7 +4,7 @@ import { hasClientLimits } from './admission/client-limits.ts';
 import type { CheckConfig, Config, ListenerConfig, PoolConfig, PoolTlsConfig } from './config/config.ts';
 import { type Address, type IpAddress, ipAddress } from './core/address.ts';
 import { type CheckedBackend, checkAddress, type StarttlsOptions } from './health/options.ts';
-import type { AdminState, Health, PoolSnapshot } from './pool/snapshot.ts';
+import type { AdminState, Health, PoolSnapshot, PoolTls } from './pool/snapshot.ts';
 import { hostOf, type PoolTlsTexts } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
@@ -58,10 +58,14 @@ export async function resolveBackends(config: Config): Promise<BackendPlaces> {
 }
 
 /** What is to be checked, and how. */
-export function checkedBackends(config: Config, places: BackendPlaces): CheckedBackend[] {
+export function checkedBackends(
+  config: Config,
+  places: BackendPlaces,
+  texts: PoolTlsTexts,
+): CheckedBackend[] {
   return config.pools.flatMap(({ name: pool, check, backends, identity, source, tls }) =>
     backends.map(({ name: backend, address }) => {
-      const wanted = checkTls(check, tls);
+      const wanted = checkTls(check, tls, texts.get(pool));
       // A certificate is made out to a name: the one the check goes to, or else the backend's own.
       const named = [check.address, address.family === 'name' ? address.host : undefined].find(
         host => host !== undefined && isIP(host) === 0,
@@ -86,12 +90,21 @@ export function checkedBackends(config: Config, places: BackendPlaces): CheckedB
  * TLS as sessions speak it with the pool's backends, unless the check has settings of its own, or goes to another port.
  * Where TLS `may` be, a backend without is well.
  */
-function checkTls(check: CheckConfig, tls: PoolTlsConfig): StarttlsOptions | undefined {
+function checkTls(
+  check: CheckConfig,
+  { serverName }: PoolTlsConfig,
+  tls: PoolTls | undefined,
+): StarttlsOptions | undefined {
   if (check.starttls !== undefined || check.type !== 'smtp' || check.port !== undefined)
     return check.starttls;
-  if (tls.mode === 'none' || tls.mode === 'may') return undefined;
-  const { verify, serverName, ca, fingerprints, certificate } = tls;
-  return { implicit: tls.mode === 'implicit', verify, serverName, ca, fingerprints, certificate };
+  if (tls === undefined || tls.mode === 'may') return undefined;
+  return {
+    implicit: tls.mode === 'implicit',
+    verify: tls.verify,
+    serverName,
+    ca: undefined,
+    asSessions: tls,
+  };
 }
 
 /** What the shards are to do: the operator's file, and what checks and the operator have said since. */

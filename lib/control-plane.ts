@@ -71,7 +71,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
   options.beforeUse(config, snapshot);
   const data = await options.start(snapshot);
   options.onUse(config, snapshot);
-  monitor.update(checkedBackends(config, places));
+  monitor.update(checkedBackends(config, places, tls));
   edgeTls.adopt(config);
 
   const publish = (): Promise<void> => {
@@ -117,7 +117,7 @@ export async function startControlPlane(first: Config, options: ControlPlaneOpti
     tls = nextTls;
     snapshot = nextSnapshot;
     generation++;
-    monitor.update(checkedBackends(config, places));
+    monitor.update(checkedBackends(config, places, tls));
     // What checks and the operator said while the sockets changed is not in that snapshot.
     await publish();
   };

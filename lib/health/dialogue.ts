@@ -137,10 +137,10 @@ async function upgrade(scene: Scene): Promise<Verdict | null> {
 async function handshake(scene: Scene, plaintext: string): Promise<Verdict | null> {
   const { talk, signal, backend, trusted } = scene;
   const options = backend.check.starttls;
-  if (options === undefined) return null;
+  if (options === undefined || trusted === undefined) return null;
   const raw = talk.release();
   if (raw === null) return verdict('tls-failed', plaintext);
-  const secured = await secure(raw, { ...options, trusted, address: backend.address }, signal);
+  const secured = await secure(raw, { ...options, context: trusted, address: backend.address }, signal);
   scene.talk = createConversation(secured.socket);
   const isWhole = secured.result === 'secure' || secured.result === 'invalid';
   // Before its greeting it is told nothing, and within half a handshake there is no way to say QUIT.

@@ -1,4 +1,5 @@
 import type { Address } from '../core/address.ts';
+import type { PoolTls } from '../pool/snapshot.ts';
 
 /** What a check does, and how often; the same for all backends of a pool. */
 export interface CheckOptions {
@@ -29,10 +30,8 @@ export interface StarttlsOptions {
   readonly ca: string | undefined;
   /** TLS from the first byte, in place of STARTTLS. */
   readonly implicit?: boolean;
-  /** SHA-256 of certificates or public keys in lower-case hexadecimal; where there are any, nothing else counts. */
-  readonly fingerprints?: readonly string[];
-  /** Paths of PEM files: what is shown to a backend that asks; read at each check. */
-  readonly certificate?: { readonly cert: string; readonly key: string } | undefined;
+  /** As sessions speak it with these backends, files read with the configuration; `verify` and `ca` are then not asked. */
+  readonly asSessions?: PoolTls | undefined;
 }
 
 /** Envelope addresses of a transaction that is begun and reset; nothing is sent. */

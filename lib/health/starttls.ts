@@ -1,42 +1,40 @@
-import { createHash, X509Certificate } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { isIP, type Socket } from 'node:net';
-import {
-  type ConnectionOptions,
-  connect,
-  createSecureContext,
-  type SecureContext,
-  type TLSSocket,
-} from 'node:tls';
+import type { Socket } from 'node:net';
+import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Address } from '../core/address.ts';
 import { printable } from '../core/text.ts';
+import type { PoolTls } from '../pool/snapshot.ts';
+import { backendContext, distrust } from '../tls/backend-tls.ts';
+import { backendInfo, startTls } from '../transport/net/tls-client.ts';
 import { later } from './conversation.ts';
 import type { StarttlsOptions } from './options.ts';
 
-/** Authorities to trust, or why there are none. */
+/** What a check goes by, or why it cannot. */
 export type Trust =
   | { readonly ok: true; readonly context: SecureContext | undefined }
   | { readonly ok: false; readonly detail: string };
 
-/** Reads the files of authorities and of our own certificate anew, so that replaced ones count from the next check on. */
+/** As long as a configuration is in use, its contexts are. */
+const contexts = new WeakMap<PoolTls, SecureContext>();
+
+/** Reads the file of a check's own authorities anew, so that replaced ones count from the next check on. */
 export async function readTrust(options: StarttlsOptions | undefined): Promise<Trust> {
-  const { ca: path, certificate } = options ?? {};
-  if (path === undefined && certificate === undefined) return { ok: true, context: undefined };
-  let reading = path ?? '';
-  const read = (file: string): Promise<string> => {
-    reading = file;
-    return readFile(file, 'utf8');
-  };
+  if (options === undefined) return { ok: true, context: undefined };
+  const { asSessions, ca: path } = options;
+  if (asSessions !== undefined) {
+    const context = contexts.get(asSessions) ?? backendContext(asSessions);
+    contexts.set(asSessions, context);
+    return { ok: true, context };
+  }
   try {
-    const ca = path === undefined ? undefined : await read(path);
-    if (ca !== undefined) new X509Certificate(ca);
-    const own = certificate && { cert: await read(certificate.cert), key: await read(certificate.key) };
-    return { ok: true, context: createSecureContext({ ...(ca !== undefined && { ca }), ...own }) };
+    const ca = path === undefined ? null : await readFile(path, 'utf8');
+    if (ca !== null) new X509Certificate(ca);
+    return { ok: true, context: backendContext({ ca, certificate: null, minVersion: '1.2' }) };
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     const why = code?.startsWith('ERR_') === false ? `cannot be read (${code})` : 'holds no certificate';
-    const key = reading === path ? 'check.starttls.ca' : 'tls.certificate';
-    return { ok: false, detail: `${key}: ${printable(reading, 256)} ${why}` };
+    return { ok: false, detail: `check.starttls.ca: ${printable(path ?? '', 256)} ${why}` };
   }
 }
 
@@ -50,22 +48,15 @@ export interface Secured {
 }
 
 export interface SecureOptions extends StarttlsOptions {
-  readonly trusted: SecureContext | undefined;
+  readonly context: SecureContext;
   readonly address: Address;
 }
 
 /** Speaks TLS on a connection that is new, or whose STARTTLS was answered with 220, until `signal`. Never rejects. */
 export function secure(raw: Socket, options: SecureOptions, signal: AbortSignal): Promise<Secured> {
-  const name = options.serverName ?? (options.address.family === 'unix' ? 'localhost' : options.address.host);
-  const settings: ConnectionOptions = {
-    socket: raw,
-    // A handshake that ends in an invalid certificate still tells its dates.
-    rejectUnauthorized: false,
-    host: name,
-    ...(isIP(name) === 0 && { servername: name }),
-    ...(options.trusted !== undefined && { secureContext: options.trusted }),
-  };
-  const socket = connect(settings);
+  const { address, asSessions, context, verify } = options;
+  const name = options.serverName ?? (address.family === 'unix' ? 'localhost' : address.host);
+  const socket = startTls(raw, { context, serverName: name });
   const { promise, resolve } = later<Secured>();
   const settle = (result: Secured['result'], detail: string, certificateDaysLeft: number | null): void => {
     signal.removeEventListener('abort', onAbort);
@@ -76,51 +67,16 @@ export function secure(raw: Socket, options: SecureOptions, signal: AbortSignal)
   const onAbort = (): void => settle('late', '', null);
   const onClose = (): void => broken('the backend closed within the TLS handshake');
   socket.once('secureConnect', () => {
-    const days = daysLeft(socket);
-    const { fingerprints = [] } = options;
-    if (fingerprints.length > 0) {
-      if (fingerprintsOf(socket).some(found => fingerprints.includes(found))) settle('secure', '', days);
-      else settle('invalid', 'the certificate is none of tls.fingerprints', days);
-    } else if (!options.verify || socket.authorized) settle('secure', '', days);
-    else settle('invalid', invalidity(socket, name), days);
+    const rules = asSessions ?? { verify, fingerprints: [] };
+    const section = asSessions === undefined ? 'check.starttls' : 'tls';
+    const doubt = distrust(backendInfo(socket, name), name, rules, section);
+    settle(doubt === null ? 'secure' : 'invalid', doubt ?? '', daysLeft(socket));
   });
   socket.on('error', error => broken(`the TLS handshake failed (${codeOf(error)})`));
   socket.once('close', onClose);
   signal.addEventListener('abort', onAbort);
   if (signal.aborted) onAbort();
   return promise;
-}
-
-const INVALIDITIES: ReadonlyMap<string, string> = new Map([
-  ['CERT_HAS_EXPIRED', 'it has expired'],
-  ['CERT_NOT_YET_VALID', 'it is not valid yet; compare the clocks'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it is signed by itself; name it in check.starttls.ca to trust it'],
-  [
-    'SELF_SIGNED_CERT_IN_CHAIN',
-    'its authority is not trusted here; name the authority in check.starttls.ca to trust it',
-  ],
-  [
-    'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-    'its authority is not known here, or an intermediate certificate is missing',
-  ],
-  ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its authority is not known here'],
-]);
-
-function invalidity(socket: TLSSocket, name: string): string {
-  const code = String(socket.authorizationError);
-  const known =
-    code === 'ERR_TLS_CERT_ALTNAME_INVALID'
-      ? `it is not for the name ${printable(name)}; set check.starttls.serverName to the name it is for`
-      : (INVALIDITIES.get(code) ?? printable(code));
-  return `the certificate is not valid: ${known}`;
-}
-
-/** Of the certificate, and of its public key. */
-function fingerprintsOf(socket: TLSSocket): string[] {
-  const { raw } = socket.getPeerCertificate();
-  if (raw === undefined) return [];
-  const key = new X509Certificate(raw).publicKey.export({ type: 'spki', format: 'der' });
-  return [raw, key].map(bytes => createHash('sha256').update(bytes).digest('hex'));
 }
 
 /** Judged by the wall clock, as certificates are. */

@@ -28,10 +28,10 @@ export function backendContext({ ca, certificate, minVersion }: BackendTlsMateri
 const FAULTS: ReadonlyMap<string, string> = new Map([
   ['CERT_HAS_EXPIRED', 'it has expired'],
   ['CERT_NOT_YET_VALID', 'it is not valid yet; compare the clocks'],
-  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it is signed by itself; name it in tls.ca to trust it'],
+  ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it is signed by itself; name it in {section}.ca to trust it'],
   [
     'SELF_SIGNED_CERT_IN_CHAIN',
-    'its authority is not trusted here; name the authority in tls.ca to trust it',
+    'its authority is not trusted here; name the authority in {section}.ca to trust it',
   ],
   [
     'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
@@ -40,11 +40,15 @@ const FAULTS: ReadonlyMap<string, string> = new Map([
   ['UNABLE_TO_GET_ISSUER_CERT_LOCALLY', 'its authority is not known here'],
 ]);
 
-/** Why a backend with this handshake is not the one that is meant, as a sentence safe to show; null where it is. */
+/**
+ * Why a backend with this handshake is not the one that is meant, as a sentence safe to show; null where it is. `section`:
+ * of the configuration, where to change that.
+ */
 export function distrust(
   info: TlsInfo,
   name: string,
   { verify, fingerprints }: BackendTlsRules,
+  section = 'tls',
 ): string | null {
   const { peer } = info;
   // Keys of an earlier handshake, and nobody without them: a session is only kept of a backend that was trusted, and
@@ -53,14 +57,14 @@ export function distrust(
   if (fingerprints.length > 0) {
     if (peer === null) return 'the backend has shown no certificate';
     if (fingerprints.includes(peer.fingerprint) || fingerprints.includes(peer.keyFingerprint)) return null;
-    return `the certificate (SHA-256 ${peer.fingerprint}, of its key ${peer.keyFingerprint}) is none of tls.fingerprints`;
+    return `the certificate (SHA-256 ${peer.fingerprint}, of its key ${peer.keyFingerprint}) is none of ${section}.fingerprints`;
   }
   if (!verify) return null;
   if (peer === null) return 'the backend has shown no certificate';
   if (peer.verified) return null;
   const code = peer.fault ?? 'UNKNOWN';
   if (code !== 'ERR_TLS_CERT_ALTNAME_INVALID')
-    return `the certificate is not valid: ${FAULTS.get(code) ?? printable(code)}`;
+    return `the certificate is not valid: ${(FAULTS.get(code) ?? printable(code)).replace('{section}', section)}`;
   const names = printable(peer.names === '' ? (peer.commonName ?? 'nobody') : peer.names);
-  return `the certificate is for ${names}, not for ${printable(name)}; set tls.serverName to the name it is for`;
+  return `the certificate is for ${names}, not for ${printable(name)}; set ${section}.serverName to the name it is for`;
 }

@@ -9,6 +9,7 @@ import { formatAddress, type IpAddress } from '../../lib/core/address.ts';
 import { startAiosmtpd } from '../support/aiosmtpd.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
+import { type Forward, startHaproxy } from '../support/haproxy.ts';
 import { startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needsRoot } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
@@ -29,25 +30,7 @@ interface Receiver {
   clients(): Promise<readonly string[]>;
 }
 
-/** From one address to another, with a header in front of what is passed on. */
-interface Forward {
-  readonly from: IpAddress;
-  readonly to: IpAddress;
-  readonly version: 'v1' | 'v2';
-}
-
-async function startHaproxy(owner: Owner, forwards: readonly Forward[], bindOptions = ''): Promise<void> {
-  const listens = forwards.map(
-    ({ from, to, version }, at) =>
-      `listen l${at}\n  bind ${formatAddress(from)} ${bindOptions}\n` +
-      `  server b ${formatAddress(to)} ${version === 'v1' ? 'send-proxy' : 'send-proxy-v2'}\n`,
-  );
-  const defaults = ['mode tcp', 'timeout connect 5s', 'timeout client 20s', 'timeout server 20s'];
-  const file = join(await temporaryDirectory(owner), 'haproxy.cfg');
-  writeFileSync(file, `defaults\n  ${defaults.join('\n  ')}\n${listens.join('')}`);
-  const program = start(owner, 'haproxy', ['-db', '-f', file]);
-  await Promise.all(forwards.map(({ from }) => program.accepting(from)));
-}
+const sending = (version: 'v1' | 'v2') => (version === 'v1' ? 'send-proxy' : 'send-proxy-v2');
 
 /** nginx sends version 1 only. */
 async function startNginx(owner: Owner, forwards: readonly Forward[]): Promise<void> {
@@ -79,7 +62,9 @@ async function receivers(owner: Owner): Promise<Record<(typeof RECEIVERS)[number
   const aiosmtpd = await startAiosmtpd(owner);
   const behind = await startScriptedBackend(owner, behindHaproxy);
   const front = await freeAddress();
-  await startHaproxy(owner, [{ from: front, to: behind.address, version: 'v1' }], 'accept-proxy');
+  await startHaproxy(owner, [
+    { from: front, to: behind.address, bindOptions: 'accept-proxy', serverOptions: sending('v1') },
+  ]);
   return {
     smtpd,
     postscreen: {
@@ -124,7 +109,9 @@ for (const transport of TRANSPORTS) {
         ({ receiver, out }) => instance.address(`${receiver}-${out}`) as IpAddress,
       );
       const forwards = async (version: 'v1' | 'v2'): Promise<Forward[]> =>
-        Promise.all(listeners.map(async to => ({ from: await freeAddress(), to, version })));
+        Promise.all(
+          listeners.map(async to => ({ from: await freeAddress(), to, serverOptions: sending(version) })),
+        );
       const fronts = {
         'haproxy v1': await forwards('v1'),
         'haproxy v2': await forwards('v2'),

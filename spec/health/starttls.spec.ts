@@ -61,7 +61,7 @@ t.test('certificates', needs('openssl'), async t => {
     {
       outcome: 'tls-failed',
       certificateDaysLeft: 89,
-      detail: /not for the name mx2.example.net; set check.starttls.serverName/,
+      detail: /not for mx2.example.net; set check.starttls.serverName/,
     },
     'and no other',
   );

@@ -1,16 +1,11 @@
-import { createHash, X509Certificate } from 'node:crypto';
-import { isIP, type Socket } from 'node:net';
-import {
-  checkServerIdentity,
-  connect,
-  type DetailedPeerCertificate,
-  TLSSocket,
-  type TLSSocketOptions,
-} from 'node:tls';
+import type { Socket } from 'node:net';
+import { TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { readClientHello } from '../../tls/client-hello.ts';
-import type { TlsClientOptions, TlsInfo, TlsPeer, TlsServerOptions } from '../tls-contract.ts';
+import type { TlsClientOptions, TlsServerOptions } from '../tls-contract.ts';
 import type { NetConnection } from './connection.ts';
+import { backendInfo, startTls } from './tls-client.ts';
 import { tlsFaultOf } from './tls-fault.ts';
+import { infoOf } from './tls-info.ts';
 
 /** TLS on a `net` connection; see `Transport.secure`. `highWaterMark` bounds what is held for a slow peer. */
 export function secure(
@@ -23,25 +18,12 @@ export function secure(
 }
 
 function secureAsClient(connection: NetConnection, options: TlsClientOptions): void {
-  const { context, serverName, session, onSession } = options;
+  const { onSession, serverName } = options;
   connection.beginSecuring(() => {});
   connection.adopt(plain => {
-    const socket = connect({
-      socket: plain,
-      secureContext: context,
-      ...(isIP(serverName) === 0 && { servername: serverName }),
-      ...(session !== undefined && { session }),
-      // Judged below, and by who asked for TLS: what is not verified may still be pinned by its fingerprint.
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-    });
+    const socket = startTls(plain, options);
     if (onSession !== undefined) socket.on('session', onSession);
-    socket.on('secureConnect', () => {
-      const asked = isIP(serverName) === 0 ? serverName.toLowerCase() : null;
-      const fault = (certificate: DetailedPeerCertificate) =>
-        socket.authorizationError ?? checkServerIdentity(serverName, certificate);
-      connection.secured(infoOf(socket, asked, fault));
-    });
+    socket.on('secureConnect', () => connection.secured(backendInfo(socket, serverName)));
     return told(socket, connection);
   });
 }
@@ -131,39 +113,4 @@ function told(socket: TLSSocket, connection: NetConnection): Socket {
 function verifyError(socket: TLSSocket): NodeJS.ErrnoException | string | null {
   const { ssl } = socket as unknown as { ssl: { verifyError(): NodeJS.ErrnoException | null } | null };
   return ssl === null ? 'CLOSED' : ssl.verifyError();
-}
-
-type FaultOf = (certificate: DetailedPeerCertificate) => NodeJS.ErrnoException | string | null | undefined;
-
-function infoOf(socket: TLSSocket, serverName: string | null, faultOf: FaultOf): TlsInfo {
-  const certificate = socket.getPeerCertificate(true);
-  return {
-    version: socket.getProtocol() ?? '',
-    cipher: socket.getCipher()?.name ?? '',
-    serverName,
-    resumed: socket.isSessionReused(),
-    peer: certificate?.subject === undefined ? null : peerOf(certificate, faultOf(certificate)),
-  };
-}
-
-function peerOf(certificate: DetailedPeerCertificate, fault: ReturnType<FaultOf>): TlsPeer {
-  const { subject, fingerprint256, raw, subjectaltname = '' } = certificate;
-  const parts = Object.entries(subject).flatMap(([type, value]) =>
-    (Array.isArray(value) ? value : [value]).map(text => `${type}=${text}`),
-  );
-  const [commonName] = ([] as (string | undefined)[]).concat(subject.CN);
-  return {
-    verified: !fault,
-    fault: fault ? (typeof fault === 'string' ? fault : (fault.code ?? 'UNKNOWN')) : null,
-    subject: parts.join(','),
-    commonName: commonName ?? null,
-    names: subjectaltname,
-    keyFingerprint: keyFingerprint(raw),
-    fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
-  };
-}
-
-function keyFingerprint(certificate: Buffer): string {
-  const key = new X509Certificate(certificate).publicKey.export({ type: 'spki', format: 'der' });
-  return createHash('sha256').update(key).digest('hex');
 }
