@@ -1,16 +1,13 @@
 import { existsSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Successor } from '../lib/upgrade.ts';
 import { gone } from './slow/upgrading.ts';
 import type { Owner } from './support/owner.ts';
 import { startScript } from './support/processes.ts';
 
-const PROGRAM = fileURLToPath(new URL('upgrade-process.ts', import.meta.url));
-
 /** Starts a program that starts itself anew; resolves with what came of that, and the successor's pid. */
 async function upgrade(owner: Owner, behaviour: string, sockets = 1, words = 0) {
-  const running = startScript(owner, PROGRAM, [behaviour, String(sockets), String(words)]);
+  const running = startScript(owner, 'spec/upgrade-process', [behaviour, String(sockets), String(words)]);
   const [, outcome = ''] = await running.printed(/^outcome (.*)$/m);
   const pid = Number(/^successor (\d+)$/m.exec(running.stdout)?.[1] ?? 0);
   owner.teardown(() => {

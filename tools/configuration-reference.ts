@@ -2,12 +2,14 @@
  * Writes docs/configuration.md from the schema, so that the reference says what the program does: `npm run docs`.
  * With `--check` it writes nothing, and exits with 1 where the page is not current.
  */
+
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { formatFault } from '../lib/config/faults.ts';
 import { configJsonSchema } from '../lib/config/json-schema.ts';
 import { loadConfigText } from '../lib/config/load.ts';
 import { unsupported } from '../lib/config/unsupported.ts';
+import { packageRoot } from '../lib/core/package.ts';
 import { BROKEN, ENDING, HEAD, NOTATIONS, WHOLE_FILE } from './configuration-text.ts';
 
 /** As much of JSON Schema as ours uses. */
@@ -36,12 +38,12 @@ interface Described {
 
 const DURATION_SAMPLES = /, such as 250ms, 5s or 1m30s/;
 
-export const REFERENCE = fileURLToPath(new URL('../docs/configuration.md', import.meta.url));
+export const REFERENCE = fileURLToPath(new URL('docs/configuration.md', packageRoot));
 
 /** The page as the schema, the whole example and the checks of this moment have it. */
 export function configurationReference(): string {
   const root = JSON.parse(JSON.stringify(configJsonSchema())) as Schema;
-  const example = readFileSync(new URL('../examples/full.yaml', import.meta.url), 'utf8');
+  const example = readFileSync(new URL('examples/full.yaml', packageRoot), 'utf8');
   const sections = sectionsOf(root, '', '');
   const known = new Set(sections.map(({ path }) => path));
   return [

@@ -1,11 +1,13 @@
 /** The status page's files as they are served: whole, guarded, and nothing from elsewhere. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { request } from 'node:http';
 import t from 'tap';
+import { packageRoot } from '../../lib/core/package.ts';
 import { madeUpStatus } from './made-up.ts';
 import { startMadeUpAdmin } from './made-up-admin.ts';
 
-const FOLDER = new URL('../../lib/admin/page/', import.meta.url);
+const FOLDER = new URL('lib/admin/page/', packageRoot);
 const files = readdirSync(FOLDER);
 const TYPES = new Map([
   ['css', 'text/css; charset=utf-8'],

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { createClientKey, readClientKey } from '../../lib/admission/client-key.ts';
 import {
@@ -18,6 +18,7 @@ import {
 import { type Address, ipAddress } from '../../lib/core/address.ts';
 import { TRACKED_CLIENTS } from '../../lib/core/limits.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
+import { startThread } from '../support/checkout.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Contest, type Outcome, openShared } from './client-table-worker.ts';
 
@@ -33,12 +34,9 @@ const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a
 
 function startThreads(limits: PerClientLimits, clients: number, rounds: number, seed: number) {
   const shared = new SharedArrayBuffer(4 + 4 * clients + 4 * THREADS);
-  const url = JSON.stringify(new URL('client-table-worker.ts', import.meta.url).href);
-  // A worker has no loader for TypeScript of its own.
-  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${url}); })`;
   const workers = Array.from({ length: THREADS }, (_, shard) => {
     const contest: Contest = { limits, shard, threads: THREADS, clients, rounds, seed: seed + shard, shared };
-    return new Worker(code, { eval: true, workerData: contest });
+    return startThread('spec/admission/client-table-worker', contest);
   });
   return { workers, ...openShared(shared, clients) };
 }

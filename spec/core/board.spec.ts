@@ -1,20 +1,15 @@
 import { once } from 'node:events';
-import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { forfeit, giveBack, openBoard, take } from '../../lib/core/board.ts';
 import { MAX_BACKENDS, MAX_LISTENERS, MAX_POOLS } from '../../lib/core/limits.ts';
+import { startThread } from '../support/checkout.ts';
 import type { Contest, Outcome } from './board-worker.ts';
 
 const WORKERS = 4;
 const ROUNDS = 50_000;
 
 async function contest(contest: Contest): Promise<Outcome[]> {
-  const workers = Array.from({ length: WORKERS }, () => {
-    const url = JSON.stringify(new URL('board-worker.ts', import.meta.url).href);
-    // A worker has no loader for TypeScript of its own.
-    const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${url}); })`;
-    return new Worker(code, { eval: true, workerData: contest });
-  });
+  const workers = Array.from({ length: WORKERS }, () => startThread('spec/core/board-worker', contest));
   return Promise.all(
     workers.map(async worker => {
       // Both are awaited from the start: it may be gone as soon as it has spoken.

@@ -1,7 +1,9 @@
 /** docs/cluster.md, "The Redis user": instances run as it, and it has no right that nobody uses. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { packageRoot } from '../../lib/core/package.ts';
 import { post, status } from '../support/admin-api.ts';
 import { eventually } from '../support/eventually.ts';
 import { mx, startInstance } from '../support/instance.ts';
@@ -15,7 +17,7 @@ import { connectClient } from '../support/smtp-client.ts';
 const redis = needs('redis-server', 'redis-cli');
 const TOKEN = 'a-token';
 const PASSWORD = 'not-to-be-guessed';
-const CLUSTER = new URL('../../lib/cluster/', import.meta.url);
+const CLUSTER = new URL('lib/cluster/', packageRoot);
 
 const [, section = ''] = page('cluster.md').split('## The Redis user');
 const [, command = ''] = /```\nACL (SETUSER smtplb [^`]*)```/.exec(section) ?? [];

@@ -2,9 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
+import { packageRoot } from '../../lib/core/package.ts';
 
-export const ALERTS = fileURLToPath(new URL('../../examples/prometheus/alerts.yaml', import.meta.url));
-const DASHBOARD = new URL('../../examples/grafana/smtplb.json', import.meta.url);
+export const ALERTS = fileURLToPath(new URL('examples/prometheus/alerts.yaml', packageRoot));
+const DASHBOARD = new URL('examples/grafana/smtplb.json', packageRoot);
 
 export interface Rule {
   readonly alert: string;

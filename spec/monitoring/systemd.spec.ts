@@ -1,9 +1,11 @@
 /** The unit files of examples/systemd/, as far as they can be tried without being started by systemd. */
+
 import { readFileSync } from 'node:fs';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { packageRoot } from '../../lib/core/package.ts';
 import { COMMAND, startCommand } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
@@ -15,7 +17,7 @@ import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
-const UNITS = new URL('../../examples/systemd/', import.meta.url);
+const UNITS = new URL('examples/systemd/', packageRoot);
 /** Below this systemd calls a service OK; with JIT, TCP and port 25 it does not get much lower. */
 const EXPOSURE = 2;
 /** Refused by the filter, and the runtime does without where it is refused. */

@@ -2,6 +2,7 @@ import { BroadcastChannel, Worker } from 'node:worker_threads';
 import type { Patience } from '../../lib/shard/crew.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
 import type { TransportName } from '../../lib/transport/fast.ts';
+import { moduleUrl, THREAD_LOADER } from '../support/checkout.ts';
 import type { Owner } from '../support/owner.ts';
 import { type CallFaults, CHANNEL, type ThreadFault } from './faulty-thread.ts';
 
@@ -24,10 +25,9 @@ export interface FaultyShards {
 export function faultyShards(owner: Owner, transport: TransportName, patience?: Patience): FaultyShards {
   const channel = new BroadcastChannel(CHANNEL);
   owner.teardown(() => channel.close());
-  const loader = JSON.stringify(import.meta.resolve('tsx/esm/api'));
-  const faults = JSON.stringify(new URL('./faulty-thread.ts', import.meta.url).href);
-  const entry = JSON.stringify(new URL('../../lib/shard/worker.ts', import.meta.url).href);
-  const code = `import(${loader}).then(({ register }) => { register(); return import(${faults}); })
+  const faults = JSON.stringify(moduleUrl('spec/shard/faulty-thread'));
+  const entry = JSON.stringify(moduleUrl('lib/shard/worker'));
+  const code = `${THREAD_LOADER}.then(() => import(${faults}))
     .then(({ listen }) => { listen(); return import(${entry}); })`;
   let started = 0;
   let status: number | null = null;

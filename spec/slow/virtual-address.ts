@@ -1,10 +1,12 @@
 /** Two instances behind a virtual address, a backend and clients, each in a network namespace of its own. */
+
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../../lib/core/package.ts';
+import { modulePath } from '../support/checkout.ts';
 import { COMMAND } from '../support/command.ts';
 import { lastResort } from '../support/last-resort.ts';
 import type { Owner } from '../support/owner.ts';
@@ -147,7 +149,7 @@ export function startClients(
   held: number,
 ): { readonly process: Running; events(): ClientEvent[] } {
   const [node, ...loader] = COMMAND.slice(0, -1);
-  const script = fileURLToPath(new URL('fail-over-client.ts', import.meta.url));
+  const script = modulePath('spec/slow/fail-over-client');
   const running = network.start('client', node as string, [
     ...loader,
     script,

@@ -1,6 +1,7 @@
 /** aiosmtpd, Python's SMTP library, as a backend that expects a PROXY header, or one that speaks LMTP. */
 import { fileURLToPath } from 'node:url';
 import type { IpAddress } from '../../lib/core/address.ts';
+import { packageRoot } from '../../lib/core/package.ts';
 import { loopback } from './free-port.ts';
 import type { Owner } from './owner.ts';
 import { start } from './processes.ts';
@@ -18,7 +19,7 @@ const PYTHON = '/usr/bin/python3';
 
 /** Starts one on a free port: `needs(...AIOSMTPD)`. */
 export async function startAiosmtpd(owner: Owner, protocol: 'smtp' | 'lmtp' = 'smtp'): Promise<Aiosmtpd> {
-  const script = fileURLToPath(new URL('aiosmtpd-sink.py', import.meta.url));
+  const script = fileURLToPath(new URL('spec/support/aiosmtpd-sink.py', packageRoot));
   const program = start(owner, PYTHON, ['-W', 'ignore', script, protocol], { interactive: true });
   const [, port] = await program.printed(/listening (\d+)/);
   return {

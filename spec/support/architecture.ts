@@ -1,6 +1,7 @@
 /** The rules of the code base as functions over its files: each gives the violations it found, as sentences. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
+import { packageRoot } from '../../lib/core/package.ts';
 
 /** A source file; the path is relative to the package's root, with forward slashes. */
 export interface SourceFile {
@@ -17,13 +18,12 @@ export interface Import {
 
 /** All TypeScript files under these folders of the package. */
 export function sourceFiles(...folders: readonly string[]): SourceFile[] {
-  const root = new URL('../../', import.meta.url);
   return folders.flatMap(folder =>
-    readdirSync(new URL(folder, root), { recursive: true, encoding: 'utf8' })
+    readdirSync(new URL(folder, packageRoot), { recursive: true, encoding: 'utf8' })
       .filter(name => name.endsWith('.ts'))
       .map(name => posix.join(folder, name.replaceAll('\\', '/')))
       .sort()
-      .map(path => ({ path, text: readFileSync(new URL(path, root), 'utf8') })),
+      .map(path => ({ path, text: readFileSync(new URL(path, packageRoot), 'utf8') })),
   );
 }
 

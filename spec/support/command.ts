@@ -2,8 +2,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { type Address, formatAddress, parseAddress } from '../../lib/core/address.ts';
+import { LOADER, modulePath } from './checkout.ts';
 import { eventually } from './eventually.ts';
 import { freeAddress } from './free-port.ts';
 import type { Settings } from './instance.ts';
@@ -12,12 +12,11 @@ import type { Owner } from './owner.ts';
 import { type Running, start } from './processes.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
-/** From a checkout, as `npx tsx bin/smtplb.ts`; `tsx` is found from any folder. */
+/** The program of this checkout. */
 export const COMMAND: readonly [string, ...string[]] = [
   process.execPath,
-  '--import',
-  import.meta.resolve('tsx'),
-  fileURLToPath(new URL('../../bin/smtplb.ts', import.meta.url)),
+  ...LOADER,
+  modulePath('bin/smtplb'),
 ];
 
 export interface Command {

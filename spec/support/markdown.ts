@@ -1,5 +1,6 @@
 /** Reading the tables of the documentation, so that a test can hold them against the program. */
 import { readFileSync } from 'node:fs';
+import { packageRoot } from '../../lib/core/package.ts';
 
 /** The rows of the one table under a heading, header and rule left out: each cell's text, code marks removed. */
 export function tableUnder(markdown: string, heading: string): readonly (readonly string[])[] {
@@ -20,7 +21,7 @@ function cells(line: string): readonly string[] {
 
 /** A page of docs/. */
 export function page(name: string): string {
-  return readFileSync(new URL(`../../docs/${name}`, import.meta.url), 'utf8');
+  return readFileSync(new URL(`docs/${name}`, packageRoot), 'utf8');
 }
 
 /** The places within a page that a link can name, as the sites that show Markdown make them of its headings. */

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { connect } from 'node:net';
 import { constants } from 'node:os';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
+import { LOADER, modulePath } from './checkout.ts';
 import { eventually, PATIENCE_MS, within } from './eventually.ts';
 import { lastResort } from './last-resort.ts';
 import { pathOf } from './needs.ts';
@@ -165,14 +166,14 @@ export async function run(
   }
 }
 
-/** Starts one of the project's TypeScript files with this Node, as `npx tsx FILE` would. */
+/** Starts a module of the project (`spec/upgrade-process`) with this Node. */
 export function startScript(
   owner: Owner,
-  file: string,
+  path: string,
   args: readonly string[],
   options: StartOptions = {},
 ): Running {
-  return start(owner, process.execPath, ['--import', 'tsx', file, ...args], options);
+  return start(owner, process.execPath, [...LOADER, modulePath(path), ...args], options);
 }
 
 /** Whether something accepts a connection at the address now. */

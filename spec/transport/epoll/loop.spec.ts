@@ -1,11 +1,11 @@
 import { once } from 'node:events';
 import { closeSync, writeSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { type Address, ipAddress } from '../../../lib/core/address.ts';
 import { TICK_MS } from '../../../lib/core/timer-wheel.ts';
 import { closeAbandoned, openDescriptorRecord } from '../../../lib/transport/linux/descriptor.ts';
+import { startThread } from '../../support/checkout.ts';
 import { eventually, within } from '../../support/eventually.ts';
 import { needs } from '../../support/needs.ts';
 import type { Owner } from '../../support/owner.ts';
@@ -36,10 +36,7 @@ async function startEcho(owner: Owner): Promise<Address> {
 
 async function startRelayThread(owner: Owner, backend: Address) {
   const workerData: RelayThreadStart = { backend, descriptorRecord: openDescriptorRecord() };
-  const url = JSON.stringify(new URL('relay-thread.ts', import.meta.url).href);
-  // A worker has no loader for TypeScript of its own.
-  const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${url}); })`;
-  const worker = new Worker(code, { eval: true, workerData });
+  const worker = startThread('spec/transport/epoll/relay-thread', workerData);
   const close = async () => {
     await within('the end of the thread', worker.terminate());
     return closeAbandoned(workerData.descriptorRecord, closeSync);

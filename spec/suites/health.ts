@@ -1,0 +1,3 @@
+import { runTogether, specsOf } from '../support/together.ts';
+
+await runTogether(specsOf('health'));

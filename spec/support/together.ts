@@ -1,0 +1,59 @@
+/**
+ * Many spec files in one process. To start a process, and to load the program into it, takes longer than most of them
+ * do; each still runs on its own as well: `npx tap spec/core/text.spec.ts`.
+ */
+import { readdirSync } from 'node:fs';
+import t from 'tap';
+import { eventually } from './eventually.ts';
+
+const SPECS = new URL('../', import.meta.url);
+
+/** What must not outlive a spec file: nobody would find whose it was. */
+const LASTING: readonly string[] = ['TCPServerWrap', 'ProcessWrap'];
+
+/** All spec files but the slow ones, as paths below spec/, in order. */
+export function allSpecs(): string[] {
+  return readdirSync(SPECS, { recursive: true, encoding: 'utf8' })
+    .map(path => path.replaceAll('\\', '/'))
+    .filter(path => /\.spec\.[jt]s$/.test(path) && !path.startsWith('slow/'))
+    .sort();
+}
+
+/** Those of a folder of spec/; of the third of five parts with `(…, 3, 5)`. */
+export function specsOf(folder: string, part = 1, parts = 1): string[] {
+  return allSpecs()
+    .filter(path => path.startsWith(`${folder}/`))
+    .filter((_, at) => at % parts === part - 1);
+}
+
+/** Those of no folder in the list. */
+export function specsOutside(folders: readonly string[]): string[] {
+  return allSpecs().filter(path => !folders.some(folder => path.startsWith(`${folder}/`)));
+}
+
+/** Runs the files one after another; each has to leave the process as it was. */
+export async function runTogether(files: readonly string[]): Promise<void> {
+  for (const file of files) {
+    const before = lasting();
+    const startedAt = performance.now();
+    try {
+      await import(new URL(file, SPECS).href);
+    } catch (error) {
+      t.fail(`${file} cannot be loaded`, { error });
+    }
+    // Tests of one process run in turn: when this one does, the file's own are over.
+    await t.test(`${file} leaves nothing running`, async t => {
+      t.comment(`${file} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
+      await eventually('servers and processes to be gone', () => {
+        const more = lasting().filter(([kind, count]) => count > (new Map(before).get(kind) ?? 0));
+        if (more.length > 0) throw new Error(more.join('; '));
+        return true;
+      });
+    });
+  }
+}
+
+function lasting(): (readonly [kind: string, count: number])[] {
+  const active = process.getActiveResourcesInfo();
+  return LASTING.map(kind => [kind, active.filter(other => other === kind).length]);
+}
