@@ -261,7 +261,7 @@ function descriptorsFor(config: Config, shards: number): number {
     .flatMap(({ backends }) => backends);
   const others =
     OTHER_DESCRIPTORS + shards * SHARD_DESCRIPTORS + config.admin.maxConnections + checked.length;
-  const descriptors = sessionDescriptors(others);
+  const descriptors = sessionDescriptors(others, shards);
   if (descriptors < 2)
     throw new Error('the limit of open files is too low to serve a session; raise it (ulimit -n)');
   return descriptors;

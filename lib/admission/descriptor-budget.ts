@@ -8,46 +8,54 @@ const SESSION_DESCRIPTORS = 2;
 /**
  * Keeps the process from ever running out of file descriptors, because by then it is too late to say so: at EMFILE
  * Node accepts and closes connections in silence. Sessions take their descriptors from a budget that ends well before
- * the limit; beyond it a client is accepted on one of the reserved descriptors, hears 421, and leaves.
+ * the limit; beyond it a client is accepted on one of the reserved descriptors, hears 421, and leaves, at the latest
+ * when others need its place.
  */
 export interface DescriptorBudget {
   /** Takes a session's descriptors; false where the budget is spent. */
   enter(): boolean;
   leave(): void;
-  /** Takes a descriptor of the reserve, for a refused client that is given time to read; false: close at once. */
-  linger(): boolean;
-  lingered(): void;
+  /**
+   * Takes a descriptor of the shard's reserve, for a refused client that is given time to read. Where all are taken,
+   * the client that has had one for longest is told to leave, which has to give it back at once.
+   */
+  linger(leave: () => void): void;
+  lingered(leave: () => void): void;
 }
+
+/** Clients of one shard that may be reading their refusal at a time. */
+const LINGERING = RESERVED_DESCRIPTORS / 2;
 
 /** `descriptors` is what sessions of all shards may use together, from `sessionDescriptors`. */
 export function createDescriptorBudget(board: Board, descriptors: number): DescriptorBudget {
-  let lingering = 0;
+  const lingering = new Set<() => void>();
   return {
     enter: () => take(board.descriptors, 0, descriptors, SESSION_DESCRIPTORS),
     leave: () => giveBack(board.descriptors, 0, SESSION_DESCRIPTORS),
-    linger() {
-      // Half of the reserve may wait; the other half is for those that are told and closed within one callback.
-      if (lingering >= RESERVED_DESCRIPTORS / 2) return false;
-      lingering++;
-      return true;
+    linger(leave) {
+      // Who is closed within the callback in which he is accepted has sent what nobody has read, if he speaks early:
+      // the close is a reset then, and takes the refusal with it.
+      const [oldest] = lingering;
+      if (lingering.size === LINGERING) oldest?.();
+      lingering.add(leave);
     },
-    lingered() {
-      lingering--;
+    lingered(leave) {
+      lingering.delete(leave);
     },
   };
 }
 
 /**
  * Descriptors that sessions may use: the process's limit, less those open now, less `others` (what the control plane
- * may still open), less the reserve. Infinity where the system does not tell; zero or less where the limit is too
+ * may still open), less the reserve of each shard. Infinity where the system does not tell; zero or less where the limit is too
  * small to serve anybody.
  */
-export function sessionDescriptors(others: number): number {
+export function sessionDescriptors(others: number, shards: number): number {
   const limits = attempt(() => readFileSync('/proc/self/limits', 'latin1'));
   const open = attempt(() => readdirSync('/proc/self/fd').length);
   const soft = /^Max open files\s+(\d+)/m.exec(limits ?? '')?.[1];
   if (soft === undefined || open === undefined) return Number.POSITIVE_INFINITY;
-  return Number(soft) - open - others - RESERVED_DESCRIPTORS;
+  return Number(soft) - open - others - shards * RESERVED_DESCRIPTORS;
 }
 
 function attempt<T>(read: () => T): T | undefined {

@@ -76,8 +76,10 @@ export const SHARD_HUNG_MS = 15_000;
 
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;
-/** Descriptors kept free so that a client beyond the limit still hears 421. */
+/** Descriptors that each shard keeps free so that a client beyond the limit still hears 421: half of them to read it. */
 export const RESERVED_DESCRIPTORS = 64;
+/** Clients a shard accepts in one turn: a storm of them must not keep the others from their bytes. */
+export const ACCEPTS_A_TURN = 16;
 /** Clients a listener remembers for its per-client limits; towards that, idle ones are forgotten early. */
 export const TRACKED_CLIENTS = 262_144;
 /** Clients of sticky pools that one shard, and an instance without Redis, remembers; beyond that the oldest go early. */
@@ -96,4 +98,8 @@ holds(COMMAND_LINE_OCTETS <= EARLY_CLIENT_OCTETS, 'a client that speaks early ma
 holds(KEEP_ALIVE_IDLE_S * 1_000 < TCP_USER_TIMEOUT_MS, 'a silent peer is asked before it is given up');
 holds(PROXY_V1_OCTETS < PROXY_V2_OCTETS, 'one buffer serves both PROXY versions');
 holds(SHARD_SILENT_MS < SHARD_HUNG_MS, 'a thread that hangs is reported before it is ended');
+holds(
+  2 * ACCEPTS_A_TURN <= RESERVED_DESCRIPTORS / 2,
+  'what a refused client said early is read in the turn after, before others take its place',
+);
 holds(OTHERS_BELIEVED_MS < OTHERS_FORGOTTEN_MS, 'belief in old counts fades, it does not jump');

@@ -3,10 +3,13 @@ import type { DescriptorBudget } from '../admission/descriptor-budget.ts';
 /** The file descriptors one session holds of the shard's budget; given back once. */
 export class DescriptorHold {
   readonly #budget: DescriptorBudget;
+  readonly #leave: () => void;
   #held: 'none' | 'session' | 'farewell' = 'none';
 
-  constructor(budget: DescriptorBudget) {
+  /** `leave` ends the session, and so gives back what is held. */
+  constructor(budget: DescriptorBudget, leave: () => void) {
     this.#budget = budget;
+    this.#leave = leave;
   }
 
   /** Room for a session's two sockets; false where there is none. */
@@ -15,15 +18,16 @@ export class DescriptorHold {
     return this.#held === 'session';
   }
 
-  /** Room for a client that reads its refusal: the session's own, or one of those kept free for it. */
-  linger(): boolean {
-    if (this.#held === 'none' && this.#budget.linger()) this.#held = 'farewell';
-    return this.#held !== 'none';
+  /** Room for a client that reads its refusal: the session's own, or one of those kept free for it, until it must go. */
+  linger(): void {
+    if (this.#held === 'session') return;
+    this.#budget.linger(this.#leave);
+    this.#held = 'farewell';
   }
 
   leave(): void {
     if (this.#held === 'session') this.#budget.leave();
-    else if (this.#held === 'farewell') this.#budget.lingered();
+    else if (this.#held === 'farewell') this.#budget.lingered(this.#leave);
     this.#held = 'none';
   }
 }

@@ -63,7 +63,7 @@ export class Session
     this.who = new ClientIdentity(client, context.nextId);
     this.#acceptedAtMs = context.wheel.now();
     this.#account = new SessionAccount(context.stats, context.listener.row);
-    this.#descriptors = new DescriptorHold(context.descriptors);
+    this.#descriptors = new DescriptorHold(context.descriptors, () => this.terminate('descriptors'));
     this.#tls = context.tls === null ? null : new ClientTls(context.tls, context, client);
     this.#early = new EarlyClient(client, cause => this.terminate(cause));
     client.handler = this.#early;
@@ -290,7 +290,8 @@ export class Session
     this.#client.end();
     this.#leaveHandshake();
     this.#leaveBackend();
-    if (!this.#descriptors.linger() || this.#early.ended) return this.terminate(cause);
+    if (this.#early.ended) return this.terminate(cause);
+    this.#descriptors.linger();
     this.#client.handler = new LingeringClient(this.#client, () => this.terminate(cause));
     this.#context.wheel.arm(this.#timer, LINGER_MS);
   }

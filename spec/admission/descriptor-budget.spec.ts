@@ -19,23 +19,41 @@ t.test('sessions of all shards together stay within the budget, two descriptors 
   t.equal(board.descriptors[0], 0);
 });
 
-t.test('half of the reserve may be held by those who read their refusal', async t => {
+t.test('half of the reserve is held by those who read their refusal; who came first makes room', async t => {
   const budget = createDescriptorBudget(openBoard(), 0);
   t.notOk(budget.enter());
-  let lingering = 0;
-  while (budget.linger()) lingering++;
-  t.equal(lingering, RESERVED_DESCRIPTORS / 2);
-  budget.lingered();
-  t.ok(budget.linger());
-  t.notOk(budget.linger());
+  const gone: number[] = [];
+  const enter = (who: number) => {
+    const leave = () => {
+      gone.push(who);
+      budget.lingered(leave);
+    };
+    budget.linger(leave);
+    return leave;
+  };
+  const leaves = Array.from({ length: RESERVED_DESCRIPTORS / 2 }, (_, who) => enter(who));
+  t.strictSame(gone, []);
+  enter(100);
+  enter(101);
+  t.strictSame(gone, [0, 1]);
+  budget.lingered(leaves[9] as () => void);
+  enter(102);
+  t.strictSame(gone, [0, 1], 'who left by himself has made room');
+  enter(103);
+  t.strictSame(gone, [0, 1, 2]);
 });
 
 t.test('what is open already is not given out', async t => {
-  const before = sessionDescriptors(32);
+  const before = sessionDescriptors(32, 1);
   if (before === Number.POSITIVE_INFINITY) return void t.pass('this system does not tell');
-  t.equal(sessionDescriptors(132), before - 100);
+  t.equal(sessionDescriptors(132, 1), before - 100);
+  t.equal(
+    sessionDescriptors(32, 3),
+    before - 2 * RESERVED_DESCRIPTORS,
+    'each shard has a reserve of its own',
+  );
   const open = Array.from({ length: 10 }, () => openSync('/dev/null', 'r'));
-  const after = sessionDescriptors(32);
+  const after = sessionDescriptors(32, 1);
   for (const descriptor of open) closeSync(descriptor);
   t.ok(after <= before - 8 && after >= before - 12, `${before} before, ${after} with ten more open`);
 });

@@ -191,10 +191,10 @@ export function leftovers({ clients, board, accepted, descriptors, open, stats, 
   const ended = CAUSE_NAMES.flatMap(cause =>
     PHASE_NAMES.map(phase => stats.listeners.get(0, terminationColumn(cause, phase))),
   ).reduce((sum, count) => sum + count, 0);
-  let reserve = 0;
-  while (descriptors.linger()) reserve++;
+  let farewells = 0;
+  for (let count = 0; count < RESERVED_DESCRIPTORS / 2; count++) descriptors.linger(() => farewells++);
   const counts: readonly (readonly [string, number])[] = [
-    ['descriptors of the reserve', RESERVED_DESCRIPTORS / 2 - reserve],
+    ['descriptors of the reserve', farewells],
     ['sessions', open.size],
     ['slots', total(board.backendSlots)],
     ['places in the queue', total(board.poolQueued)],

@@ -1,4 +1,5 @@
 import type { Address } from '../../core/address.ts';
+import { ACCEPTS_A_TURN } from '../../core/limits.ts';
 import type { Connection, Listening, ListenOptions } from '../contract.ts';
 import { CLOSED, type DescriptorOwner } from '../linux/descriptor.ts';
 import { AGAIN, isOneClientsFault, systemError } from '../linux/errno.ts';
@@ -9,9 +10,6 @@ import { SILENT } from '../silent.ts';
 import { releasePath } from '../unix-path.ts';
 import { EpollConnection, WATCHED } from './connection.ts';
 import type { Loop, Ready } from './loop.ts';
-
-/** Connections accepted in one turn: a storm of them must not keep the others from their bytes. */
-const ACCEPTS = 32;
 
 /** At most so many are accepted at the end, when nobody is to wait in the queue of a socket that is closed. */
 const LAST_ACCEPTS = 4_096;
@@ -36,7 +34,7 @@ class Listener implements DescriptorOwner, Ready {
 
   onEvents(): void {
     const { libc } = this.#loop;
-    for (let count = 0; count < ACCEPTS && this.descriptor !== CLOSED; count++) {
+    for (let count = 0; count < ACCEPTS_A_TURN && this.descriptor !== CLOSED; count++) {
       const accepted = libc.accept(this.descriptor);
       if (accepted >= 0) {
         this.#accept(accepted);

@@ -1,4 +1,5 @@
 import type { Address } from '../../core/address.ts';
+import { ACCEPTS_A_TURN } from '../../core/limits.ts';
 import type { Connection, Listening, ListenOptions } from '../contract.ts';
 import { CLOSED, type DescriptorHolder } from '../linux/descriptor.ts';
 import { isOneClientsFault } from '../linux/errno.ts';
@@ -12,8 +13,6 @@ import { KIND, type Kind, type OperationOwner, tagOf } from './operations.ts';
 import type { Completion } from './ring.ts';
 import type { Shared } from './shared.ts';
 
-/** Accepts that wait in the kernel at a time, and so the most that one turn brings. */
-const ACCEPTS = 16;
 /** Milliseconds until accepting is tried again when descriptors or memory have run out. */
 const RETRY_MS = 100;
 /** At most so many are accepted at the end, when nobody is to wait in the queue of a socket that is closed. */
@@ -36,7 +35,8 @@ class Listener implements DescriptorHolder {
     this.shared = shared;
     this.#onConnection = onConnection;
     shared.table.adopt(this, descriptor);
-    for (let count = 0; count < ACCEPTS; count++) this.#accepts.push(new Accept(this));
+    // So many wait in the kernel at a time, which is the most that one turn brings.
+    for (let count = 0; count < ACCEPTS_A_TURN; count++) this.#accepts.push(new Accept(this));
   }
 
   get stopping(): boolean {
