@@ -1,14 +1,17 @@
 /**
- * identity transparent, on three hosts in network namespaces: a backend whose default route is the balancer sees the
- * clients' own addresses, over IPv4 and IPv6; without the host's rules it cannot answer, and the log says why.
+ * identity transparent, on three hosts in network namespaces: a backend whose default route is the balancer, and a Postfix
+ * beside it, see the clients' own addresses, over IPv4 and IPv6; without the host's rules it cannot answer, and the log
+ * says why.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { COMMAND } from '../support/command.ts';
+import { eventuallyEqual } from '../support/eventually.ts';
 import { lastResort } from '../support/last-resort.ts';
 import { needsRoot } from '../support/needs.ts';
+import { startPostfix } from '../support/postfix.ts';
 import { type Running, run, start } from '../support/processes.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -25,6 +28,15 @@ for (const host of ['0.0.0.0', '::']) net.createServer(socket => {
   socket.write('220 backend.example ESMTP\\r\\n');
   socket.on('data', line => /^quit/i.test(line) ? socket.end('221 bye\\r\\n') : socket.write('250 ok\\r\\n'));
 }).listen({ port: 25, host, ipv6Only: true }, () => console.log('listening'));`;
+/** Sends a message to port 26; prints the replies. */
+const SENDER = `
+const socket = require('node:net').connect(26, process.argv[1]);
+const lines = ['EHLO c.example', 'MAIL FROM:<a@b.example>', 'RCPT TO:<c@d.example>', 'DATA', '.', 'QUIT'];
+socket.on('data', reply => {
+  console.log(String(reply));
+  if (/^\\d{3} /m.test(reply) && lines.length > 0) socket.write(lines.shift() + '\\r\\n');
+});
+socket.on('error', error => console.log(error.code));`;
 const CLIENT = `
 const socket = require('node:net').connect(25, process.argv[1]);
 socket.on('data', line => { console.log(String(line)); if (/^220/.test(line)) socket.write('QUIT\\r\\n'); });
@@ -60,7 +72,7 @@ function makeHosts(): void {
   }
 }
 
-t.test('the backend sees the client itself', needsRoot('ip', 'nft'), async t => {
+t.test('the backend sees the client itself', needsRoot('ip', 'nft', 'postfix'), async t => {
   const clear = () => {
     for (const host of HOSTS) spawnSync('ip', ['netns', 'del', nameOf(host)]);
   };
@@ -76,7 +88,13 @@ t.test('the backend sees the client itself', needsRoot('ip', 'nft'), async t => 
 
   const backend = on('backend', process.execPath, '--eval', BACKEND);
   await backend.printed(/listening\nlistening/);
+  const postfix = await startPostfix(t, {
+    within: ['ip', 'netns', 'exec', nameOf('backend')],
+    main: ['inet_interfaces = all', 'inet_protocols = all', 'mynetworks = 0.0.0.0/0 [::]/0'],
+    master: ['10.2.0.2:26 inet n - n - - smtpd', '[fd00:2::2]:26 inet n - n - - smtpd'],
+  });
   const folder = await temporaryDirectory(t);
+  let messages = 0;
 
   for (const transport of ['io_uring', 'epoll']) {
     const file = join(folder, `${transport}.yaml`);
@@ -87,17 +105,21 @@ admin: { listen: off }
 listeners:
   - { name: v4, listen: "10.1.0.1:25", pool: v4 }
   - { name: v6, listen: "[fd00:1::1]:25", pool: v6 }
+  - { name: postfix4, listen: "10.1.0.1:26", pool: postfix4 }
+  - { name: postfix6, listen: "[fd00:1::1]:26", pool: postfix6 }
 pools:
   - { name: v4, identity: transparent, connect: { timeout: 500ms }, backends: [{ address: "10.2.0.2:25" }] }
   - { name: v6, identity: transparent, connect: { timeout: 500ms }, backends: [{ address: "[fd00:2::2]:25" }] }
+  - { name: postfix4, identity: transparent, backends: [{ address: "10.2.0.2:26" }] }
+  - { name: postfix6, identity: transparent, backends: [{ address: "[fd00:2::2]:26" }] }
 `,
     );
     const edge = on('edge', program, ...before, 'run', '--config', file);
     await edge.printed(/"msg":"ready"/);
     const setup = (...flags: readonly string[]) =>
       run(t, 'ip', ['netns', 'exec', nameOf('edge'), program, ...before, 'transparent-setup', ...flags]);
-    const visit = (address: string) =>
-      run(t, 'ip', ['netns', 'exec', nameOf('client'), process.execPath, '--eval', CLIENT, address]);
+    const visit = (address: string, script = CLIENT) =>
+      run(t, 'ip', ['netns', 'exec', nameOf('client'), process.execPath, '--eval', script, address]);
 
     t.match(
       (await visit('10.1.0.1')).stdout,
@@ -116,7 +138,15 @@ pools:
         `${transport}: ${address}`,
       );
       await backend.printed(new RegExp(`client ${seen}\n`));
+      t.match((await visit(address, SENDER)).stdout, /^220 mx\.example[\s\S]*\n221 /, 'by way of Postfix');
+      await eventuallyEqual('a message delivered', () => postfix.delivered(), ++messages);
     }
+    const named = Array.from(
+      (await postfix.log()).matchAll(/: client=\S*\[(\S+)\]/g),
+      ([, client]) => client,
+    );
+    t.same(named.slice(-2), ['10.1.0.2', 'fd00:1::2'], "the clients in Postfix's log");
+    t.notMatch(await postfix.log(), /connect from \S*\[(10\.2\.0\.1|fd00:2::1)\]/);
     t.notMatch(backend.stdout, /client (10\.2\.0\.1|fd00:2::1)/, 'never the balancer');
     t.equal((await setup('--remove', '--apply')).exitCode, 0);
     await edge.stop();

@@ -19,6 +19,8 @@ export interface PostfixOptions {
   readonly master?: readonly string[];
   /** Name in the greeting; default mx.example. */
   readonly hostName?: string;
+  /** What runs it elsewhere: `ip netns exec NAME`. */
+  readonly within?: readonly string[];
 }
 
 export interface Postfix {
@@ -61,7 +63,8 @@ export async function startPostfix(owner: Owner, options: PostfixOptions = {}): 
   await makeQueue(join(home, 'queue'), mailOwner, dropGroup);
 
   // Not `postfix start-fg`: that leaves a shell between us and master, and no signal gets through it.
-  const master = start(owner, join(daemons, 'master'), ['-c', config, '-s'], {
+  const [program = '', ...words] = [...(options.within ?? []), join(daemons, 'master'), '-c', config, '-s'];
+  const master = start(owner, program, words, {
     env: { MAIL_CONFIG: config },
   });
   const log = () => readFile(logFile, 'utf8').catch(() => '');
