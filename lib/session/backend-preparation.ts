@@ -87,8 +87,7 @@ export class BackendPreparation implements ConnectionHandler {
       at = this.#replies.read(bytes, at);
       const { status } = this.#replies;
       if (status === 'end') {
-        const rest = bytes.subarray(at);
-        if (this.#settle(this.#replies.reply(), rest)) return;
+        return this.#settle(this.#replies.reply(), bytes.subarray(at));
       } else if (status !== 'more' && status !== 'line') {
         return this.#nonsense(bytes.subarray(at));
       }
@@ -143,35 +142,35 @@ export class BackendPreparation implements ConnectionHandler {
     return this.#options.plaintext || this.tls !== null ? null : this.#options.plan.tls;
   }
 
-  /** What comes after this reply; returns whether the rest of the chunk has been seen to. */
-  #settle(reply: WholeReply, rest: Uint8Array): boolean {
+  /** What comes after this reply; `rest` is what the backend has sent behind it. */
+  #settle(reply: WholeReply, rest: Uint8Array): void {
     switch (this.#stage) {
       case 'greeting':
         return this.#greeted(reply, rest);
       case 'hello':
-        this.#helloAnswered(reply);
-        return false;
+        return rest.length > 0 ? this.#unasked() : this.#helloAnswered(reply);
       case 'starttls':
-        this.#starttlsAnswered(reply, rest);
-        return reply.code === 220;
+        return this.#starttlsAnswered(reply, rest);
       case 'xclient':
-        this.#xclientAnswered(reply, rest);
-        return true;
+        return this.#xclientAnswered(reply, rest);
       case 'handshake':
       case 'over':
-        return true;
+        return;
     }
   }
 
-  #greeted({ code, raw }: WholeReply, rest: Uint8Array): boolean {
+  #greeted({ code, raw }: WholeReply, rest: Uint8Array): void {
     this.#greeting = raw;
     // A refusal is the backend's word to the client, or a reason to try another: not for us to decide.
-    if (code !== 220 || (this.#wanted === null && this.#options.plan.xclient === null)) {
+    if (code !== 220 || (this.#wanted === null && this.#options.plan.xclient === null))
       this.#finish(Buffer.concat([raw, rest]));
-      return true;
-    }
-    this.#hello();
-    return false;
+    else if (rest.length > 0) this.#unasked();
+    else this.#hello();
+  }
+
+  /** What comes unasked would be taken for the answer to what is asked next. */
+  #unasked(): void {
+    this.#fail('bad-greeting', `the backend said more than it was asked ${this.#where()}`);
   }
 
   #hello(): void {

@@ -134,7 +134,7 @@ function separated(line: Uint8Array, separator: number): Uint8Array {
 /** The word that a line of capabilities begins with; `AUTH=PLAIN`, from before RFC 4954, begins with AUTH. */
 function keywordOf(line: Uint8Array): string {
   const text = Buffer.from(line.buffer, line.byteOffset, line.length).toString('latin1', HEAD_OCTETS);
-  return (/^[^ =\r]*/.exec(text)?.[0] ?? '').toUpperCase();
+  return (/^[^ =\t\r]*/.exec(text)?.[0] ?? '').toUpperCase();
 }
 
 /** Always a copy: the bytes are a view. */

@@ -10,7 +10,7 @@ import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { pair, startMailServer } from '../support/mail-server.ts';
 import { needs, needsRoot } from '../support/needs.ts';
 import { startPostfix } from '../support/postfix.ts';
-import { type BackendConnection, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import { type BackendConnection, greet, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -178,6 +178,11 @@ for (const transport of TRANSPORTS) {
       [upTo220('454 4.7.0 not now\r\n'), 'starttls-refused', /answered STARTTLS with "454 4\.7\.0 not now"/],
       [upTo220('220 go\r\n250 XCLIENT injected\r\n'), 'starttls-injection', /plaintext behind its 220/],
       [upTo220('220 go\r\n'), 'tls-failed', undefined],
+      [
+        greet('220 bad ESMTP\r\n250-bad\r\n250 STARTTLS\r\n'),
+        'bad-greeting',
+        /more than it was asked before its greeting/,
+      ],
       [upTo220('garbage\r\n'), 'bad-greeting', /sent "g.*" where STARTTLS was to be answered/],
       [
         (connection: BackendConnection) => connection.writePieces(['220 x ESMTP\r\n']),

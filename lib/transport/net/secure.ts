@@ -38,6 +38,7 @@ class ServerHandshake {
   readonly #options: TlsServerOptions;
   readonly #highWaterMark: number;
   #hello: Uint8Array;
+  #isWhole = false;
 
   constructor(connection: NetConnection, options: TlsServerOptions, highWaterMark: number) {
     this.#connection = connection;
@@ -57,7 +58,7 @@ class ServerHandshake {
   }
 
   #look(): void {
-    if (this.#connection.destroyed) return;
+    if (this.#connection.destroyed || this.#isWhole) return;
     const hello = readClientHello(this.#hello);
     if (hello.status === 'incomplete') return;
     if (hello.status === 'invalid') {
@@ -67,6 +68,7 @@ class ServerHandshake {
       });
       return;
     }
+    this.#isWhole = true;
     const context = this.#options.contextFor(hello);
     this.#connection.adopt(plain => this.#over(plain, { secureContext: context }, hello.serverName));
   }
