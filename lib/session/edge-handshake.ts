@@ -1,4 +1,3 @@
-import type { Cause } from '../core/termination.ts';
 import { CommandLineReader } from '../smtp/command-line.ts';
 import { TLS_HANDSHAKE } from '../smtp/octets.ts';
 import type { CloseReason, Connection } from '../transport/contract.ts';
@@ -14,6 +13,7 @@ import {
 import { EdgeFacts } from './edge-facts.ts';
 import { EdgeReplies } from './edge-replies.ts';
 import { BackendSide, ClientSide, type HandshakeOwner, type SessionHandshake } from './handshake.ts';
+import { HandshakeEnd } from './handshake-end.ts';
 import { TlsSide } from './tls-side.ts';
 
 /** TLS with the client, and who keeps account of it: see ClientTls. */
@@ -42,33 +42,24 @@ const MOST_OWED = 64;
  * A byte between STARTTLS and our 220 came in plaintext and claims to be something else: it ends the session (RFC 3207
  * section 4, CVE-2011-0411). So does what is no TLS after the 220.
  */
-export class EdgeHandshake implements SessionHandshake {
+export class EdgeHandshake extends HandshakeEnd implements SessionHandshake {
   readonly facts = new EdgeFacts();
   bytesFromClient = 0;
-  readonly client: Connection;
-  readonly backend: Connection;
-  readonly #owner: HandshakeOwner;
   readonly #tls: EdgeTls;
   readonly #lines = new CommandLineReader();
   readonly #replies: EdgeReplies;
   #stage: 'plaintext' | 'starttls' | 'securing' | 'secured';
   #helloFirst = false;
   #firstLine = true;
-  /** Octets of a refused BDAT that are still to come. */
-  #toSkip = 0;
-  #skippingLine = false;
   /** Nothing is read any more, but for the replies that must be. */
   #opaque = false;
   #clientEnded = false;
   #begun = true;
-  #over = false;
   #backendFull = false;
   #clientFull = false;
 
   constructor(client: Connection, backend: Connection, tls: EdgeTls, owner: HandshakeOwner) {
-    this.client = client;
-    this.backend = backend;
-    this.#owner = owner;
+    super(client, backend, owner);
     this.#tls = tls;
     this.#stage = tls.first ? 'secured' : 'plaintext';
     this.#replies = new EdgeReplies(tls.first, this.facts, bytes => this.#say(bytes));
@@ -79,7 +70,7 @@ export class EdgeHandshake implements SessionHandshake {
   }
 
   get atCommand(): boolean {
-    return !this.#over && !this.#opaque && this.#replies.owed === 0 && !this.securing;
+    return !this.over && !this.#opaque && this.#replies.owed === 0 && !this.securing;
   }
 
   /** The client is within its TLS handshake, or about to be: there is no way to tell it anything. */
@@ -94,39 +85,39 @@ export class EdgeHandshake implements SessionHandshake {
     for (const bytes of greeting) this.fromBackend(bytes);
     for (const bytes of early) this.fromClient(bytes);
     this.#begun = true;
-    if (this.#over) return;
+    if (this.over) return;
     if (clientEnded) this.clientEnded();
     else this.#settle();
   }
 
   fromClient(bytes: Uint8Array): void {
-    if (this.#over) return;
-    if (this.#awaitingTls()) return this.#break('tls-injection');
+    if (this.over) return;
+    if (this.#awaitingTls()) return this.broken('tls-injection');
     if (this.#firstLine && bytes[0] === TLS_HANDSHAKE && this.#lines.line.length === 0) {
-      return this.#break('foreign-protocol');
+      return this.broken('foreign-protocol');
     }
-    for (let at = 0; at < bytes.length && !this.#over; ) {
+    for (let at = 0; at < bytes.length && !this.over; ) {
       if (this.#opaque) {
         this.#forward(bytes.subarray(at));
         break;
       }
-      if (this.#awaitingTls()) return this.#break('tls-injection');
+      if (this.#awaitingTls()) return this.broken('tls-injection');
       at = this.#read(bytes, at);
     }
     this.#settle();
   }
 
   fromBackend(bytes: Uint8Array): void {
-    if (this.#over) return;
-    if (this.#stage === 'securing') return this.#break('backend-closed'); // a 421 that nobody can be told
+    if (this.over) return;
+    if (this.#stage === 'securing') return this.broken('backend-closed'); // a 421 that nobody can be told
     const fault = this.#replies.read(bytes);
-    if (fault !== null) return this.#break(fault);
+    if (fault !== null) return this.broken(fault);
     if (this.#helloFirst && this.#replies.greetedAnew) this.#helloFirst = false;
     this.#settle();
   }
 
   clientEnded(): void {
-    if (this.#awaitingTls()) return this.#break('client-closed');
+    if (this.#awaitingTls()) return this.broken('client-closed');
     this.#clientEnded = true;
     this.backend.end();
     this.#opaque = true;
@@ -134,10 +125,10 @@ export class EdgeHandshake implements SessionHandshake {
   }
 
   backendEnded(): void {
-    if (this.#over) return;
-    if (this.#stage === 'securing' || this.#replies.owed > 0) return this.#break('backend-closed');
+    if (this.over) return;
+    if (this.#stage === 'securing' || this.#replies.owed > 0) return this.broken('backend-closed');
     this.client.end();
-    this.#finish();
+    this.finished();
   }
 
   clientDrained(): void {
@@ -151,10 +142,6 @@ export class EdgeHandshake implements SessionHandshake {
     this.#readOn();
   }
 
-  closed(by: 'client-reset' | 'backend-reset', reason: CloseReason): void {
-    this.#break(reason === 'failed' ? 'internal' : by);
-  }
-
   /** STARTTLS was said, and the replies owed before ours are still to come: nothing may follow. */
   #awaitingTls(): boolean {
     return this.#stage === 'starttls';
@@ -162,18 +149,9 @@ export class EdgeHandshake implements SessionHandshake {
 
   /** Reads one line, or a part of one, and returns the offset behind it. */
   #read(bytes: Uint8Array, from: number): number {
-    if (this.#toSkip > 0) {
-      const skipped = Math.min(this.#toSkip, bytes.length - from);
-      this.#toSkip -= skipped;
-      return from + skipped;
-    }
     const lines = this.#lines;
     const at = lines.read(bytes, from);
     if (lines.status === 'more') return at;
-    if (this.#skippingLine) {
-      this.#skippingLine = lines.status === 'oversize';
-      return at;
-    }
     if (lines.status === 'line') this.#take(lines.line, this.#judge(lines.line));
     else if (lines.status === 'malformed') this.#replies.answer(BARE_OCTET);
     else this.#oversize(lines.line);
@@ -193,10 +171,10 @@ export class EdgeHandshake implements SessionHandshake {
   #take(line: Uint8Array, verdict: EdgeVerdict): void {
     switch (verdict.kind) {
       case 'local':
-        this.#toSkip = chunkOctets(line);
+        this.#lines.skip(chunkOctets(line));
         return this.#replies.answer(verdict.reply);
       case 'foreign':
-        return this.#break('foreign-protocol');
+        return this.broken('foreign-protocol');
       case 'starttls':
         this.#stage = 'starttls';
         this.facts.starttls = 'requested';
@@ -217,7 +195,7 @@ export class EdgeHandshake implements SessionHandshake {
   #oversize(line: Uint8Array): void {
     const verdict = this.#judge(line);
     if (verdict.kind === 'relay') return this.#take(line, verdict);
-    this.#skippingLine = true;
+    this.#lines.skipLine();
     this.#replies.answer(LINE_TOO_LONG);
   }
 
@@ -234,14 +212,14 @@ export class EdgeHandshake implements SessionHandshake {
 
   /** After each step: is it time for TLS, or for the relay, and may the client go on? */
   #settle(): void {
-    if (this.#over || !this.#begun || this.securing) return;
+    if (this.over || !this.#begun || this.securing) return;
     if (this.#stage === 'starttls' && this.#replies.owed === 0) this.#secure();
-    else if (this.#opaque && !this.#replies.mustRead) this.#finish();
+    else if (this.#opaque && !this.#replies.mustRead) this.finished();
     else this.#readOn();
   }
 
   #readOn(): void {
-    if (this.#over || this.securing) return;
+    if (this.over || this.securing) return;
     if (this.#backendFull || this.#clientFull || this.#replies.owed >= MOST_OWED) this.client.pause();
     else if (!this.#clientEnded) this.client.resume();
   }
@@ -254,7 +232,7 @@ export class EdgeHandshake implements SessionHandshake {
   }
 
   onSecured(info: TlsInfo): void {
-    if (this.#over) return;
+    if (this.over) return;
     this.#stage = 'secured';
     this.#helloFirst = true;
     // What the client was slow to read has gone out before the handshake, and nobody has said so.
@@ -268,21 +246,9 @@ export class EdgeHandshake implements SessionHandshake {
   }
 
   onTlsClosed(reason: CloseReason, fault: TlsFault | undefined): void {
-    if (this.#over) return;
+    if (this.over) return;
     if (fault === undefined) return this.closed('client-reset', reason);
     this.#tls.failed(fault.code);
-    this.#break(fault.code === 'not-tls' ? 'tls-injection' : 'tls-failed');
-  }
-
-  #finish(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#owner.onHandshakeDone();
-  }
-
-  #break(cause: Cause): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#owner.onHandshakeBroken(cause);
+    this.broken(fault.code === 'not-tls' ? 'tls-injection' : 'tls-failed');
   }
 }

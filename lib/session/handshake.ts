@@ -1,6 +1,7 @@
 import type { Cause } from '../core/termination.ts';
 import { createHandshakeObserver, type HandshakeObserver } from '../smtp/observer.ts';
-import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
+import type { CloseReason, ConnectionHandler } from '../transport/contract.ts';
+import { HandshakeEnd } from './handshake-end.ts';
 
 /** What the account of a session keeps of a handshake. */
 export type HandshakeView = Pick<
@@ -49,21 +50,11 @@ export interface HandshakeOwner {
  * Passes bytes both ways while the observer reads along: from the greeting to the moment when nothing is left to
  * learn. Each byte is observed before it is passed on, and none is changed.
  */
-export class Handshake implements SessionHandshake {
+export class Handshake extends HandshakeEnd implements SessionHandshake {
   readonly observer: HandshakeObserver = createHandshakeObserver();
   bytesFromClient = 0;
   bytesFromBackend = 0;
-  readonly client: Connection;
-  readonly backend: Connection;
-  readonly #owner: HandshakeOwner;
-  #over = false;
   #begun = true;
-
-  constructor(client: Connection, backend: Connection, owner: HandshakeOwner) {
-    this.client = client;
-    this.backend = backend;
-    this.#owner = owner;
-  }
 
   get facts(): HandshakeView {
     return this.observer;
@@ -78,19 +69,19 @@ export class Handshake implements SessionHandshake {
     let hasRoom = true;
     for (const bytes of early) hasRoom = this.fromClient(bytes);
     this.#begun = true;
-    if (this.#over) return;
+    if (this.over) return;
     if (clientEnded) this.clientEnded();
-    else if (this.observer.done) this.#finish();
+    else if (this.observer.done) this.finished();
     else if (hasRoom) this.client.resume();
   }
 
   get atCommand(): boolean {
-    return !this.#over && this.observer.phase === 'command';
+    return !this.over && this.observer.phase === 'command';
   }
 
   /** Returns whether the backend has room for more. */
   fromClient(bytes: Uint8Array): boolean {
-    if (this.#over) return false;
+    if (this.over) return false;
     this.observer.fromClient(bytes);
     if (this.#refused()) return false;
     this.bytesFromClient += bytes.length;
@@ -101,7 +92,7 @@ export class Handshake implements SessionHandshake {
   }
 
   fromBackend(bytes: Uint8Array): void {
-    if (this.#over) return;
+    if (this.over) return;
     this.observer.fromBackend(bytes);
     if (this.#refused()) return;
     this.bytesFromBackend += bytes.length;
@@ -112,7 +103,7 @@ export class Handshake implements SessionHandshake {
   /** The relay takes a direction that is closed already, as long as the other side was told. */
   clientEnded(): void {
     this.backend.end();
-    this.#finish();
+    this.finished();
   }
 
   /** Between a command and its reply a backend must not leave; at any other time it may, after QUIT or a 421. */
@@ -120,9 +111,9 @@ export class Handshake implements SessionHandshake {
     const { phase } = this.observer;
     this.client.end();
     if (phase === 'hello-reply' || phase === 'starttls-reply' || phase === 'greeting') {
-      this.#break('backend-closed');
+      this.broken('backend-closed');
     } else {
-      this.#finish();
+      this.finished();
     }
   }
 
@@ -134,30 +125,14 @@ export class Handshake implements SessionHandshake {
     this.client.resume();
   }
 
-  closed(by: 'client-reset' | 'backend-reset', reason: CloseReason): void {
-    this.#break(reason === 'failed' ? 'internal' : by);
-  }
-
   #refused(): boolean {
     if (this.observer.phase !== 'refused') return false;
-    this.#break(this.observer.fault === 'foreign-protocol' ? 'foreign-protocol' : 'backend-protocol');
+    this.broken(this.observer.fault === 'foreign-protocol' ? 'foreign-protocol' : 'backend-protocol');
     return true;
   }
 
   #settle(): void {
-    if (this.#begun && this.observer.done) this.#finish();
-  }
-
-  #finish(): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#owner.onHandshakeDone();
-  }
-
-  #break(cause: Cause): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#owner.onHandshakeBroken(cause);
+    if (this.#begun && this.observer.done) this.finished();
   }
 }
 

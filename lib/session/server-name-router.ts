@@ -71,9 +71,6 @@ export class ServerNameRouter implements ConnectionHandler {
   #fault: string | null = null;
   #commands = 0;
   #full = false;
-  #skippingLine = false;
-  /** Octets of a refused BDAT that are still to come. */
-  #toSkip = 0;
   #flight: Uint8Array = new Uint8Array(0);
 
   constructor(client: Connection, context: SessionContext, owner: RouterOwner) {
@@ -150,23 +147,14 @@ export class ServerNameRouter implements ConnectionHandler {
 
   /** Reads one line, or a part of one, and returns the offset behind it. */
   #read(bytes: Uint8Array, from: number): number {
-    if (this.#toSkip > 0) {
-      const skipped = Math.min(this.#toSkip, bytes.length - from);
-      this.#toSkip -= skipped;
-      return from + skipped;
-    }
     const lines = this.#lines;
     const at = lines.read(bytes, from);
     if (lines.status === 'more') return at;
-    if (this.#skippingLine) {
-      this.#skippingLine = lines.status === 'oversize';
-      return at;
-    }
     if (++this.#commands > ROUTING_COMMANDS) this.#break('client-hello');
     else if (lines.status === 'line') this.#command(lines.line);
     else if (lines.status === 'malformed') this.#say(BARE_OCTET);
     else {
-      this.#skippingLine = true;
+      lines.skipLine();
       this.#say(LINE_TOO_LONG);
     }
     return at;
@@ -190,7 +178,7 @@ export class ServerNameRouter implements ConnectionHandler {
         this.#stage = 'over';
         return this.#owner.onFarewell();
       default:
-        this.#toSkip = chunkOctets(bytes);
+        this.#lines.skip(chunkOctets(bytes));
         return this.#say(TLS_REQUIRED);
     }
   }

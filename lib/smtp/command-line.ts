@@ -20,6 +20,8 @@ export class CommandLineReader {
   line: Uint8Array = new Uint8Array(0);
   private afterCr = false;
   private odd = false;
+  private toSkip = 0;
+  private skippingLine = false;
 
   /**
    * Reads from `bytes[from]` to the end of a line or of the chunk, and returns the offset behind what it read. Look at
@@ -27,6 +29,30 @@ export class CommandLineReader {
    */
   read(bytes: Uint8Array, from: number): number {
     if (this.status !== 'more') this.begin();
+    if (this.toSkip > 0) {
+      const skipped = Math.min(this.toSkip, bytes.length - from);
+      this.toSkip -= skipped;
+      return from + skipped;
+    }
+    const at = this.readLine(bytes, from);
+    if (this.skippingLine && this.status !== 'more') {
+      this.skippingLine = this.status === 'oversize';
+      this.begin();
+    }
+    return at;
+  }
+
+  /** The next octets are no commands, such as the chunk of a BDAT that is refused: they are passed over. */
+  skip(octets: number): void {
+    this.toSkip = octets;
+  }
+
+  /** The line that was too long is refused: what is left of it is no command, and is passed over. */
+  skipLine(): void {
+    this.skippingLine = true;
+  }
+
+  private readLine(bytes: Uint8Array, from: number): number {
     const room = COMMAND_LINES_OCTETS - this.line.length;
     const end = Math.min(bytes.length, from + room);
     let at = from;
