@@ -97,7 +97,7 @@ for (const transport of TRANSPORTS) {
 
   t.test(`${transport}: a limit too low to serve anybody is said at start`, needs('prlimit'), async t => {
     const settings = { ...mx(['127.0.0.1:9']), transport };
-    await t.rejects(startCommand(t, settings, { under: ['prlimit', '--nofile=120:120'] }), {
+    await t.rejects(startCommand(t, settings, { under: ['prlimit', '--nofile=180:180'] }), {
       message: /the limit of open files is too low to serve a session; raise it \(ulimit -n\)/,
     });
   });

@@ -1,6 +1,7 @@
 /** One end of a TCP connection in a test's hand: sees every byte, says every byte, knows how it was closed. */
 import { createHash } from 'node:crypto';
 import type { Socket } from 'node:net';
+import { resetSocket } from '../../lib/transport/net/reset.ts';
 import { PATIENCE_MS, within } from './eventually.ts';
 
 /**
@@ -154,7 +155,7 @@ export function createPeer(socket: Socket, name: string, options: PeerOptions = 
     resume: () => void socket.resume(),
     end: () => void socket.end(),
     destroy: () => void socket.destroy(),
-    reset: () => void socket.resetAndDestroy(),
+    reset: () => resetSocket(socket),
   };
   return peer;
 }

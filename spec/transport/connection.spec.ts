@@ -129,6 +129,18 @@ for (const name of TRANSPORTS) {
           t.strictSame(accepted.told.events, ['close reset'], 'once, and no end before');
       });
 
+      t.test(`${kind}: a reset right after an end is one, and nothing is left open`, async t => {
+        const { accepted, dialled } = await connect(t);
+        accepted.connection.end();
+        accepted.connection.reset();
+        await dialled.told.came('end');
+        // Whoever is there no longer does not take this, and says so.
+        await eventually('the reset', () => {
+          dialled.connection.write(Buffer.from('QUIT'));
+          return dialled.told.events.includes('close reset');
+        });
+      });
+
       t.test(`${kind}: a handler that throws ends its connection and no other`, async t => {
         const world = openWorld(t, name);
         const { accepted, dialled } = await world.pair(address);

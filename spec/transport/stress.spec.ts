@@ -56,15 +56,15 @@ async function play(socket: Socket, will: Will, content: Buffer): Promise<Heard>
     const room = socket.write(content.subarray(at, Math.min(at + will.piece, will.octets)));
     if (!room) await Promise.race([once(socket, 'drain').catch(() => {}), closed]);
   }
-  if (!socket.destroyed) socket.end();
+  // One that still connects is reset when it has. An end on top of that would leave it open for ever: see reset.ts.
+  if (!socket.destroyed && how === 'ended') socket.end();
   await closed;
   return { digest: hash.digest('hex'), octets, how };
 }
 
 const digestOf = (content: Uint8Array) => createHash('sha1').update(content).digest('hex');
 
-// After such a run on epoll, Node's own clean-up at the end of the process does not always come to an end.
-for (const name of TRANSPORTS.filter(name => name !== 'epoll')) {
+for (const name of TRANSPORTS) {
   t.test(`${name}: ${SESSIONS} sessions with wills of their own`, async t => {
     t.comment(`SMTPLB_SEED=${seed}`);
     const { below } = randomFrom(seed);

@@ -3,6 +3,7 @@ import { type Address, ipAddress } from '../../core/address.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
 import { SILENT } from '../silent.ts';
 import type { TlsFault, TlsInfo } from '../tls-contract.ts';
+import { resetSocket } from './reset.ts';
 
 /** Told of handlers that throw: a fault of ours, which ends one session. */
 export type OnHandlerError = (error: unknown) => void;
@@ -121,7 +122,7 @@ export class NetConnection implements Connection {
     this.handler = SILENT;
     // A socket that still dials has nobody to reset, and Node would wait for the connection first. A Unix socket knows
     // no RST (Node throws), and one whose peer is gone, which has no address either, needs none.
-    if (this.#established && this.remote.family !== 'unix') this.#plain.resetAndDestroy();
+    if (this.#established && this.remote.family !== 'unix') resetSocket(this.#plain, this.#socket);
     else this.#socket.destroy();
   }
 
