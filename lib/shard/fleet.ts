@@ -4,12 +4,21 @@ import type { ListenerSnapshot } from '../session/snapshot.ts';
 import { assertFree } from '../transport/net/listen.ts';
 import { type CrewOptions, createCrew } from './crew.ts';
 import type { DataPlane } from './data-plane.ts';
-import { copies, deal, givenPorts, inheritedFor } from './placing.ts';
+import {
+  closeForgotten,
+  copies,
+  deal,
+  type GivenCopy,
+  givenCopies,
+  givenPorts,
+  inheritedFor,
+} from './placing.ts';
 import type { Seat } from './seat.ts';
 import type { PreparedUpdate } from './shard.ts';
 import type { ShardSnapshot } from './snapshot.ts';
 import {
   cannotListen,
+  closeUntaken,
   type InheritedSocket,
   type SocketPlaces,
   type TakeInherited,
@@ -57,6 +66,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
       await seat.start();
       const { handle } = seat;
       if (handle === null) throw new Error('it was lost at once');
+      let given: readonly GivenCopy[] = [];
       try {
         const others = comrades(seat).filter(other => other !== seat);
         const bound = others.flatMap(other => other.handle?.bound ?? []);
@@ -65,8 +75,10 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
         const part = partOf(current, seat);
         const wanted = new Set(wantedSockets(part.listeners).map(({ key }) => key));
         const kept = seat.kept.filter(({ key }) => wanted.has(key));
+        const inherited = new Map([...copies(unix, duplicate), ...copies(kept, duplicate)]);
+        given = givenCopies(inherited);
         const prepared = await handle.prepare(part, {
-          inherited: new Map([...copies(unix, duplicate), ...copies(kept, duplicate)]),
+          inherited,
           ports,
           left: new Set([...exclusive].filter(key => taken.has(key))),
           shared: shared(seat),
@@ -76,6 +88,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
         assertRunning();
       } catch (error) {
         await handle.end();
+        closeForgotten(given);
         throw error;
       }
     });
@@ -102,21 +115,20 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
   /** Sockets that come from elsewhere: handed down, or listened on by shards of the other transport until now. */
   const socketsFor = async (missing: readonly WantedSocket[], isShared: boolean) => {
     const keys = new Set(missing.map(({ key }) => key));
-    const sockets: Map<string, InheritedSocket[]> = copies(
-      boundNow().filter(({ key }) => keys.has(key)),
-      duplicate,
-    );
-    const strange = missing.filter(({ key }) => !sockets.has(key));
-    for (const [key, found] of inheritedFor(strange, takeInherited)) sockets.set(key, found);
+    const ours = boundNow().filter(({ descriptor, key }) => descriptor !== undefined && keys.has(key));
+    const known = new Set(duplicate === null ? [] : ours.map(({ key }) => key));
+    const strange = missing.filter(({ key }) => !known.has(key));
+    const found = inheritedFor(strange, takeInherited);
     // A socket that shares its address is refused by nobody else who does: another instance would go unnoticed.
     for (const wanted of isShared ? strange : []) {
       const { address, key } = wanted;
-      if (sockets.has(key) || address.family === 'unix' || address.port === 0) continue;
+      if (found.has(key) || address.family === 'unix' || address.port === 0) continue;
       await assertFree(address).catch(error => {
+        closeUntaken([...found.values()].flat());
         throw cannotListen(wanted, error);
       });
     }
-    return sockets;
+    return new Map<string, readonly InheritedSocket[]>([...found, ...copies(ours, duplicate)]);
   };
 
   /** Makes the shards of one transport ready; what is prepared is noted in `done`, also when it rejects. */
@@ -136,9 +148,12 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
     const wanted = wantedSockets(part.listeners);
     const missing = wanted.filter(({ key }) => !bound.has(key));
     const dealt = deal(kind.length, await socketsFor(missing, shared(leader)), duplicate);
+    const unasked = new Set(dealt);
 
     const prepare = async (seat: Seat, at: number, extra: Partial<SocketPlaces>): Promise<PreparedUpdate> => {
-      const { inherited = new Map(), left = new Set<string>() } = dealt[at] ?? {};
+      const place = dealt[at];
+      const { inherited = new Map(), left = new Set<string>() } = place ?? {};
+      if (place !== undefined) unasked.delete(place);
       const prepared = await seat.handle?.prepare(part, {
         inherited: new Map([...(extra.inherited ?? []), ...inherited]),
         ports: extra.ports ?? ports,
@@ -152,7 +167,11 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
 
     const own = (seat: Seat) => new Set(seat.handle?.bound.map(({ key }) => key));
     const has = own(leader);
-    const lead = await prepare(leader, 0, { left: new Set([...exclusive].filter(key => !has.has(key))) });
+    const before = new Set([...exclusive].filter(key => !has.has(key)));
+    const lead = await prepare(leader, 0, { left: before }).catch(error => {
+      for (const { inherited } of unasked) closeUntaken([...inherited.values()].flat());
+      throw error;
+    });
     for (const [key, port] of givenPorts(lead.bound)) change.ports.set(key, port);
     // A Unix path is bound once.
     const paths = lead.bound.filter(({ address, key }) => address.family === 'unix' && !has.has(key));

@@ -4,6 +4,7 @@ import type { Connection, Listening, Transport } from '../transport/contract.ts'
 import {
   type BoundSocket,
   cannotListen,
+  closeUntaken,
   type InheritedSocket,
   type SocketPlaces,
   type WantedSocket,
@@ -55,12 +56,19 @@ export function createListeningSockets(transport: Transport, onAccept: OnAccept)
     if (closed) throw new Error('the instance is stopping');
   };
 
-  const open = async (wanted: WantedSocket, places: SocketPlaces, opened: Map<string, Socket>) => {
+  const open = async (
+    wanted: WantedSocket,
+    places: SocketPlaces,
+    opened: Map<string, Socket>,
+    untaken: Set<InheritedSocket>,
+  ) => {
     const { key, listener, address } = wanted;
     const socket: Socket = { key, owner: listener.name, configured: formatAddress(address), doors: [] };
     opened.set(key, socket);
     const at = withPort(address, places.ports.get(key));
     for (const inherited of places.inherited.get(key) ?? [undefined]) {
+      // From here on it is the transport's to close.
+      if (inherited !== undefined) untaken.delete(inherited);
       try {
         const listening = await transport.listen(
           at,
@@ -89,12 +97,16 @@ export function createListeningSockets(transport: Transport, onAccept: OnAccept)
     async prepare(listeners, places) {
       const wanted = wantedSockets(listeners).filter(({ key }) => !places.left.has(key));
       const opened = new Map<string, Socket>();
+      const untaken = new Set([...places.inherited.values()].flat());
       try {
         assertOpen();
-        for (const socket of wanted) if (!sockets.has(socket.key)) await open(socket, places, opened);
+        for (const socket of wanted)
+          if (!sockets.has(socket.key)) await open(socket, places, opened, untaken);
       } catch (error) {
         await giveUp(opened);
         throw error;
+      } finally {
+        closeUntaken(untaken);
       }
       const next = new Map(
         wanted.map(({ key, listener }) => [

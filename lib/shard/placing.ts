@@ -3,8 +3,16 @@
  * over them; a socket that cannot be had twice (handed down from elsewhere, a Unix path) is duplicated, or else one
  * shard serves it alone.
  */
+import { fstatSync } from 'node:fs';
 import { formatAddress } from '../core/address.ts';
-import type { BoundSocket, InheritedSocket, SocketPlaces, TakeInherited, WantedSocket } from './sockets.ts';
+import {
+  type BoundSocket,
+  closeUntaken,
+  type InheritedSocket,
+  type SocketPlaces,
+  type TakeInherited,
+  type WantedSocket,
+} from './sockets.ts';
 
 /** Another descriptor of the same socket; null where this process cannot make one. */
 export type Duplicate = ((descriptor: number) => number) | null;
@@ -78,6 +86,34 @@ function copyOf(
   duplicate: NonNullable<Duplicate>,
 ): InheritedSocket {
   return { descriptor: duplicate(descriptor), foreign };
+}
+
+/** A duplicate on its way to a thread, and what tells whether its number still means that socket. */
+export interface GivenCopy {
+  readonly descriptor: number;
+  readonly inode: number;
+}
+
+export function givenCopies(copied: ReadonlyMap<string, readonly InheritedSocket[]>): readonly GivenCopy[] {
+  return [...copied.values()]
+    .flat()
+    .map(({ descriptor }) => ({ descriptor, inode: fstatSync(descriptor).ino }));
+}
+
+/**
+ * Closes those that a thread which is gone had been given and had not come to know of. What it knew of has been closed
+ * with it, and such a number may be somebody else's by now.
+ */
+export function closeForgotten(given: readonly GivenCopy[]): void {
+  closeUntaken(given.filter(({ descriptor, inode }) => inodeOf(descriptor) === inode));
+}
+
+function inodeOf(descriptor: number): number | null {
+  try {
+    return fstatSync(descriptor).ino;
+  } catch {
+    return null;
+  }
 }
 
 /** Ports that were given where 0 is written, by key. */

@@ -1,4 +1,3 @@
-import { closeSync } from 'node:fs';
 import { type Board, forfeit, openBoard } from '../core/board.ts';
 import { monotonicMs } from '../core/clock.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
@@ -8,7 +7,7 @@ import { closeAbandoned, openDescriptorRecord, unmapAbandoned } from '../transpo
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';
-import type { BoundSocket } from './sockets.ts';
+import { type BoundSocket, closeUntaken } from './sockets.ts';
 import { type SpawnShard, spawnShard } from './spawn.ts';
 import { startWorker } from './worker-handle.ts';
 
@@ -83,7 +82,7 @@ export function createSeat(options: SeatOptions): Seat {
   let kept: readonly BoundSocket[] = [];
 
   const closeKept = (): void => {
-    for (const descriptor of descriptorsOf(kept)) closeQuietly(descriptor);
+    closeUntaken(kept);
     kept = [];
   };
 
@@ -97,7 +96,11 @@ export function createSeat(options: SeatOptions): Seat {
     }
     // Node closes the sockets it knows of; those of a fast transport it does not know.
     if (custodian !== null) unmapAbandoned(memory.descriptors, custodian.unmap);
-    closeAbandoned(memory.descriptors, closeQuietly, new Set(descriptorsOf(kept)));
+    closeAbandoned(
+      memory.descriptors,
+      descriptor => closeUntaken([{ descriptor }]),
+      new Set(kept.flatMap(({ descriptor }) => descriptor ?? [])),
+    );
     forfeit(own);
     options.onForfeit(index);
     stats.signs.sessions = 0;
@@ -158,16 +161,4 @@ export function createSeat(options: SeatOptions): Seat {
     },
     kill: why => kill(why),
   };
-}
-
-function descriptorsOf(sockets: readonly BoundSocket[]): number[] {
-  return sockets.flatMap(({ descriptor }) => (descriptor === undefined ? [] : [descriptor]));
-}
-
-function closeQuietly(descriptor: number): void {
-  try {
-    closeSync(descriptor);
-  } catch {
-    // Closed already, in the moment before the thread was gone.
-  }
 }

@@ -1,4 +1,5 @@
 /** What the parts of a data plane tell each other of listening sockets: plain values. */
+import { closeSync } from 'node:fs';
 import { type Address, formatAddress } from '../core/address.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
 
@@ -40,6 +41,18 @@ export interface InheritedSocket {
   readonly descriptor: number;
   /** Whoever made it (systemd) goes on holding it: the path of a Unix socket is his to remove, never ours. */
   readonly foreign: boolean;
+}
+
+/** Closes listening sockets that nobody has taken over, or will. */
+export function closeUntaken(sockets: Iterable<{ readonly descriptor: number | undefined }>): void {
+  for (const { descriptor } of sockets) {
+    if (descriptor === undefined) continue;
+    try {
+      closeSync(descriptor);
+    } catch {
+      // Closed already, in the moment before its thread was gone.
+    }
+  }
 }
 
 /** An address as the configuration has it, and the listener that wants it. */

@@ -4,7 +4,7 @@ import type { ShardChoice } from '../../lib/shards.ts';
 import type { TransportName } from '../../lib/transport/fast.ts';
 import { moduleUrl, THREAD_LOADER } from '../support/checkout.ts';
 import type { Owner } from '../support/owner.ts';
-import { type CallFaults, CHANNEL, type ThreadFault } from './faulty-thread.ts';
+import { type CallFaults, CHANNEL, type SmallRing, type ThreadFault } from './faulty-thread.ts';
 
 /** Enough for a shard and the loader of TypeScript, and filled within a second. */
 const HEAP_MB = 160;
@@ -22,13 +22,22 @@ export interface FaultyShards {
   dieAtStart(status: number | null): void;
 }
 
-export function faultyShards(owner: Owner, transport: TransportName, patience?: Patience): FaultyShards {
+export interface FaultyOptions {
+  readonly patience?: Patience;
+  readonly ring?: SmallRing;
+}
+
+export function faultyShards(
+  owner: Owner,
+  transport: TransportName,
+  { patience, ring }: FaultyOptions = {},
+): FaultyShards {
   const channel = new BroadcastChannel(CHANNEL);
   owner.teardown(() => channel.close());
   const faults = JSON.stringify(moduleUrl('spec/shard/faulty-thread'));
   const entry = JSON.stringify(moduleUrl('lib/shard/worker'));
   const code = `${THREAD_LOADER}.then(() => import(${faults}))
-    .then(({ listen }) => { listen(); return import(${entry}); })`;
+    .then(({ listen }) => { listen(${JSON.stringify(ring ?? null)}); return import(${entry}); })`;
   let started = 0;
   let status: number | null = null;
   return {

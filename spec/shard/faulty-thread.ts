@@ -17,12 +17,21 @@ export interface CallFaults {
 /** Where all threads of this process that can be told so listen. */
 export const CHANNEL = 'smtplb-test-faults';
 
-/** Number of the system call, for there is no function for it. */
+/** Numbers of the system calls, for there are no functions for them. */
+const IO_URING_SETUP = 425;
 const IO_URING_ENTER = 426;
+/** `struct io_uring_params`; its first word is written by the kernel, its second is what is asked for. */
+const PARAMS_OCTETS = 120;
+
+/** Places in the ring of io_uring, far fewer than usual: what is done, and what is to be done, overflows. */
+export interface SmallRing {
+  readonly entries: number;
+  readonly completions: number;
+}
 
 let faults: CallFaults = { every: 1, calls: {} };
 
-export function listen(): void {
+export function listen(ring: SmallRing | null = null): void {
   const channel = new BroadcastChannel(CHANNEL);
   channel.onmessage = event => {
     const { data } = event as { data: ThreadFault | CallFaults };
@@ -30,7 +39,7 @@ export function listen(): void {
     else faults = data;
   };
   channel.unref();
-  Object.assign(HERE, { importKoffi: importFaultyKoffi });
+  Object.assign(HERE, { importKoffi: () => importFaultyKoffi(ring) });
 }
 
 function suffer(fault: ThreadFault): void {
@@ -53,7 +62,7 @@ function suffer(fault: ThreadFault): void {
 }
 
 /** The real one, whose functions fail as they were told to. */
-async function importFaultyKoffi(): Promise<typeof import('koffi')> {
+async function importFaultyKoffi(ring: SmallRing | null): Promise<typeof import('koffi')> {
   const koffi = await import('koffi');
   let called = 0;
   const load = (path: string | null) => {
@@ -61,6 +70,10 @@ async function importFaultyKoffi(): Promise<typeof import('koffi')> {
     const func = (name: string, result: string, args: string[]) => {
       const real = library.func(name, result, args);
       return (...values: unknown[]) => {
+        if (ring !== null && name === 'syscall' && values[0] === IO_URING_SETUP) {
+          new Int32Array(koffi.view(BigInt(values[2] as number), PARAMS_OCTETS))[1] = ring.completions;
+          values[1] = ring.entries;
+        }
         const known = name === 'syscall' && values[0] === IO_URING_ENTER ? 'io_uring_enter' : name;
         const errors = faults.calls[known];
         if (errors === undefined || ++called % faults.every !== 0) return real(...values);

@@ -1,7 +1,9 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import t from 'tap';
 import { type Address, formatAddress, ipAddress } from '../../lib/core/address.ts';
 import type { ListenerSnapshot } from '../../lib/session/snapshot.ts';
 import { createListeningSockets } from '../../lib/shard/listening-sockets.ts';
+import { closeForgotten, givenCopies } from '../../lib/shard/placing.ts';
 import { NO_PLACES } from '../../lib/shard/sockets.ts';
 import type { Transport } from '../../lib/transport/contract.ts';
 
@@ -63,4 +65,36 @@ t.test('an instance that stops while it reloads listens nowhere any more', async
   t.strictSame([...bound], []);
   await t.rejects(sockets.prepare([listener(25)], NO_PLACES), { message: 'the instance is stopping' });
   t.strictSame([...bound], []);
+});
+
+t.test('a socket that was handed over for an update that fails is not left open', async t => {
+  const { transport } = slowTransport();
+  const refusing = {
+    ...transport,
+    listen: async () => Promise.reject(Object.assign(new Error('taken'), { code: 'EADDRINUSE' })),
+  } as unknown as Transport;
+  const sockets = createListeningSockets(refusing, () => {});
+  const descriptor = openSync('/dev/null', 'r');
+  const inherited = new Map([['192.0.2.1:587', [{ descriptor, foreign: false }]]]);
+  await t.rejects(sockets.prepare([listener(25, 587)], { ...NO_PLACES, inherited }), /EADDRINUSE/);
+  t.throws(() => fstatSync(descriptor), { code: 'EBADF' });
+});
+
+t.test('copies that a thread did not live to take are closed, and no others', async t => {
+  const [copy, strange, gone] = [
+    openSync('/dev/null', 'r'),
+    openSync('/dev/zero', 'r'),
+    openSync('/dev/null', 'r'),
+  ];
+  const given = givenCopies(
+    new Map([['a', [copy, strange, gone].map(descriptor => ({ descriptor, foreign: false }))]]),
+  );
+  // Somebody else's by now, and nobody's.
+  closeSync(strange);
+  t.equal(openSync('/dev/full', 'r'), strange);
+  closeSync(gone);
+  closeForgotten(given);
+  t.throws(() => fstatSync(copy), { code: 'EBADF' });
+  t.ok(fstatSync(strange));
+  closeSync(strange);
 });

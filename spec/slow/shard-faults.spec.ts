@@ -55,7 +55,7 @@ async function talk(owner: Owner, instance: Instance): Promise<void> {
 for (const transport of KINDS)
   t.test(`${transport}: a thread that exits, throws, runs out of memory, hangs`, async t => {
     const backend = await startScriptedBackend(t, smtp());
-    const shards = faultyShards(t, transport, { silentMs: 2_000, hungMs: 4_000 });
+    const shards = faultyShards(t, transport, { patience: { silentMs: 2_000, hungMs: 4_000 } });
     const settings = mx([formatAddress(backend.address)], {}, { limits: { perClient: { connections: 2 } } });
     const instance = await startInstance(t, transport, settings, shards.choice);
     const before = instance.address();
@@ -128,3 +128,23 @@ for (const transport of KINDS)
     await talk(t, instance);
     await instance.idle();
   });
+
+for (const [transport, call] of [
+  ['epoll', 'epoll_wait'],
+  ['io_uring', 'io_uring_enter'],
+] as const)
+  t.test(
+    `${transport}: a thread whose wait in the kernel fails for good dies, and is replaced`,
+    { skip: KINDS.includes(transport) ? false : `no ${transport} here` },
+    async t => {
+      const backend = await startScriptedBackend(t, smtp());
+      const shards = faultyShards(t, transport);
+      const instance = await startInstance(t, transport, mx([formatAddress(backend.address)]), shards.choice);
+      shards.fail({ every: 1, calls: { [call]: ['EBADF'] } });
+      const lost = await instance.logged('that it was lost', ({ msg }) => String(msg).includes('was lost'));
+      t.match(lost, { err: { message: `${call} EBADF of a shard` } });
+      await instance.logged('a replacement', ({ msg }) => msg === REPLACED);
+      await talk(t, instance);
+      await instance.idle();
+    },
+  );

@@ -7,7 +7,7 @@ import {
   type DescriptorTable,
   openDescriptorRecord,
 } from '../linux/descriptor.ts';
-import { INTERRUPTED, type Result, systemError } from '../linux/errno.ts';
+import { isPassing, type Result, systemError } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import type { Libc } from '../linux/libc.ts';
 
@@ -158,7 +158,8 @@ export class Loop {
   #serve(waitMs: number): void {
     const { libc, table } = this;
     const count = libc.wait(this.#epoll, waitMs);
-    if (count < 0 && count !== INTERRUPTED) this.onError(systemError('epoll_wait', count, 'of a shard'));
+    // Nobody here would ever be served again: better a thread that dies, and is replaced.
+    if (count < 0 && !isPassing(count)) throw systemError('epoll_wait', count, 'of a shard');
     for (let at = 0; at < count; at++) {
       const owner = table.ownerOf(libc.descriptorAt(at), libc.generationAt(at));
       if (owner === undefined) continue; // closed by a callback earlier in this batch

@@ -7,6 +7,7 @@ const {
   EADDRINUSE,
   EADDRNOTAVAIL,
   EAGAIN,
+  EBUSY,
   ECONNABORTED,
   ECONNREFUSED,
   ECONNRESET,
@@ -23,6 +24,7 @@ const {
   EPERM,
   EPIPE,
   EPROTO,
+  ETIME,
   ETIMEDOUT,
 } = constants.errno;
 
@@ -47,6 +49,16 @@ export const NOT_PERMITTED: Result = -EPERM;
 /** The kernel is short of memory for sockets. It gives no sign when that is over: ask again in a moment. */
 export function isShortage(result: Result): boolean {
   return result === -ENOBUFS || result === -ENOMEM;
+}
+
+/**
+ * A wait in the kernel that was cut short, or not even begun: the next one may do better. Anything else says that there is
+ * nothing to wait on any more.
+ */
+export function isPassing(result: Result): boolean {
+  return (
+    result === AGAIN || result === INTERRUPTED || result === -ETIME || result === -EBUSY || isShortage(result)
+  );
 }
 
 /**

@@ -26,7 +26,7 @@ export class Buffers {
   readonly #memory: Memory;
   readonly #ring: Int32Array;
   readonly #halfwords: Uint16Array;
-  readonly #users = new Uint8Array(BUFFERS);
+  readonly #users = new Int32Array(BUFFERS);
   #tail = 0;
 
   /** Throws a system error where the kernel refuses. */

@@ -120,7 +120,8 @@ class Accept implements OperationOwner {
   }
 
   #arm(): void {
-    if (this.#listener.stopping) return;
+    const { operations } = this.#listener.shared;
+    if (this.#listener.stopping) return operations.leave(this.#slot);
     const { calls, ring } = this.#listener.shared;
     this.#waiting = true;
     this.#listener.began();

@@ -1,4 +1,4 @@
-import { type Result, systemError } from '../linux/errno.ts';
+import { isPassing, type Result, systemError } from '../linux/errno.ts';
 import type { Mapping, Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
 
 /**
@@ -40,7 +40,10 @@ export class Ring {
     this.#wait.words[5] = high(timespec);
   }
 
-  /** Hands over what is to be done, and waits for a completion at most `waitMs` (below 1,000); 0: not at all. */
+  /**
+   * Hands over what is to be done, and waits for a completion at most `waitMs` (below 1,000); 0: not at all. Throws where
+   * the ring is of no use any more, as when completions were lost (EBADR).
+   */
   enter(waitMs: number): Result {
     if (waitMs > 0) this.#wait.words[NANOSECONDS_WORD] = waitMs * 1_000_000;
     const pending = (this.#tail - this.#submitted) | 0;
@@ -54,6 +57,8 @@ export class Ring {
     );
     // What was not taken (a signal, no memory) stays in the queue for the next time.
     this.#submitted = Atomics.load(this.#words, this.#at.sqHead);
+    // Nobody here would ever be served again: better a thread that dies, and is replaced.
+    if (entered < 0 && !isPassing(entered)) throw systemError('io_uring_enter', entered, 'of a shard');
     return entered;
   }
 
