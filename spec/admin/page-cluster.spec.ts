@@ -46,6 +46,28 @@ t.test('the cluster on the status page', needs('chromium', 'redis-server'), asyn
     return open(owner, url, MADE_UP_TOKEN, options);
   };
 
+  t.test('names who checks a backend for all of them', async t => {
+    const status = inACluster(madeUpStatus());
+    const [pool] = status.pools;
+    const shared = pool?.backends.map(backend => ({
+      ...backend,
+      check: backend.check && {
+        ...backend.check,
+        checkers: ['edge-1', 'edge-3'],
+        isCheckedHere: backend.name === pool.backends[0]?.name,
+      },
+    }));
+    const { page, found } = await show(t, {
+      ...status,
+      pools: [{ ...pool, backends: shared ?? [] }] as never,
+    });
+    const checks = page.locator('main tr', { hasText: 'by edge-1, edge-3' });
+    await checks.nth(1).waitFor();
+    t.match(await checks.nth(0).textContent(), /\d ms, by edge-1, edge-3/, 'this one checks');
+    t.notMatch(await checks.nth(1).textContent(), /\d ms, by/, 'others do');
+    t.same(found, []);
+  });
+
   t.test('shows the instances and what is wrong among them', async t => {
     const { page, found } = await show(t, inACluster(madeUpStatus()));
     const rows = page.locator('#cluster tbody tr');

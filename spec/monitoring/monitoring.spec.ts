@@ -10,6 +10,7 @@ import type { Metrics } from '../support/metrics.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { run } from '../support/processes.ts';
+import { startRedis } from '../support/redis.ts';
 import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import {
@@ -33,9 +34,9 @@ const OWN = new Set(['up', 'ALERTS']);
 async function seasoned(owner: Owner): Promise<{ instance: Instance; backend: ScriptedBackend }> {
   const backend = await startScriptedBackend(owner, smtp({ capabilities: ['PIPELINING', 'STARTTLS'] }));
   const dead = await refusingAddress();
+  const { port } = await startRedis(owner);
   const instance = await startInstance(owner, 'net', {
-    // It is not there: the metrics of a cluster are.
-    cluster: { redis: `redis://${formatAddress(dead)}` },
+    cluster: { redis: `redis://127.0.0.1:${port}` },
     listeners: [{ name: 'mx', pool: 'mx', clients: { deny: ['127.0.0.2'] } }],
     pools: [
       {
@@ -51,7 +52,14 @@ async function seasoned(owner: Owner): Promise<{ instance: Instance; backend: Sc
       },
       {
         name: 'unused',
-        backends: [{ name: 'gone', address: formatAddress(dead) }],
+        sticky: { by: 'client-address' },
+        backends: [
+          {
+            name: 'gone',
+            address: formatAddress(dead),
+            maxConnections: { count: 5, scope: 'cluster' },
+          },
+        ],
         check: { type: 'tcp', interval: '100ms' },
       },
     ],
@@ -75,6 +83,9 @@ async function seasoned(owner: Owner): Promise<{ instance: Instance; backend: Sc
   denied.end();
   await instance.sessions(3);
   await instance.idle();
+  await eventually('news of the cluster', async () =>
+    (await instance.metrics()).samples.has('smtplb_cluster_lag_seconds'),
+  );
   await eventually('a check of each kind', async () => {
     const metrics = await instance.metrics();
     return ['ok', 'refused'].every(outcome => metrics.sum('smtplb_checks_total', { outcome }) > 0);
@@ -122,27 +133,31 @@ function missing(expr: string, scraped: Metrics): string[] {
   return [...names, ...compared, ...grouped];
 }
 
-t.test('every metric and label in rules and dashboard is in a real scrape', async t => {
-  const { instance } = await seasoned(t);
-  const scraped = await instance.metrics();
-  const expressions = [
-    ...alertRules().map(({ alert, expr }) => ({ place: alert, expr })),
-    ...panelExpressions(),
-    ...variableExpressions(),
-    ...annotationExpressions().filter(({ place }) => place !== 'annotation Alerts'),
-  ];
-  t.ok(expressions.length > 60, `${expressions.length} expressions`);
-  for (const { place, expr } of expressions) {
-    t.ok(asked(expr).metrics.size > 0, `${place} asks for something`);
-    t.same(missing(expr, scraped), [], place);
-  }
-  t.same(missing('sum by (nobody) (smtplb_nothing{x="1"} + smtplb_queue_length{y="1"})', scraped), [
-    'metric smtplb_nothing',
-    'smtplb_nothing{x}',
-    'smtplb_queue_length{y}',
-    'by (nobody)',
-  ]);
-});
+t.test(
+  'every metric and label in rules and dashboard is in a real scrape',
+  needs('redis-server'),
+  async t => {
+    const { instance } = await seasoned(t);
+    const scraped = await instance.metrics();
+    const expressions = [
+      ...alertRules().map(({ alert, expr }) => ({ place: alert, expr })),
+      ...panelExpressions(),
+      ...variableExpressions(),
+      ...annotationExpressions().filter(({ place }) => place !== 'annotation Alerts'),
+    ];
+    t.ok(expressions.length > 60, `${expressions.length} expressions`);
+    for (const { place, expr } of expressions) {
+      t.ok(asked(expr).metrics.size > 0, `${place} asks for something`);
+      t.same(missing(expr, scraped), [], place);
+    }
+    t.same(missing('sum by (nobody) (smtplb_nothing{x="1"} + smtplb_queue_length{y="1"})', scraped), [
+      'metric smtplb_nothing',
+      'smtplb_nothing{x}',
+      'smtplb_queue_length{y}',
+      'by (nobody)',
+    ]);
+  },
+);
 
 t.test('every alert says what is wrong, and where to read what to do', async t => {
   const anchors = headingAnchors(page('operating.md'));
@@ -182,44 +197,51 @@ t.test('the rules are well-formed, and fire when they must', needs('promtool'), 
   t.equal(tested.exitCode, 0, tested.stdout + tested.stderr);
 });
 
-t.test('a real Prometheus answers every query, and raises an alert', needs('prometheus'), async t => {
-  const { instance, backend } = await seasoned(t);
-  const prometheus = await startPrometheus(t, instance.admin, ALERTS);
+t.test(
+  'a real Prometheus answers every query, and raises an alert',
+  needs('prometheus', 'redis-server'),
+  async t => {
+    const { instance, backend } = await seasoned(t);
+    const prometheus = await startPrometheus(t, instance.admin, ALERTS);
 
-  // What only shows while it happens happens once more, before the eyes of Prometheus.
-  const failures = 'increase(smtplb_backend_failures_total{reason="refused"}[1m]) > 0';
-  await eventually('failures between scrapes', async () => {
-    await serveOne(t, instance);
-    return (await prometheus.query(failures)).length > 0;
-  });
-  for (const { expr, place } of panelExpressions()) {
-    const { length } = await prometheus.query(expr);
-    if (!expr.includes(CERTIFICATE)) t.ok(length > 0, `${place}: ${expr}`);
-  }
-  for (const { expr, label, place } of variableExpressions()) {
-    const found = await prometheus.query(expr);
-    t.ok(found.length > 0 && found.every(({ metric }) => metric[label] !== undefined), `${place} has values`);
-  }
-  for (const { expr, place } of annotationExpressions()) t.resolves(prometheus.query(expr), place);
-  for (const { alert, expr } of alertRules()) t.resolves(prometheus.query(expr), alert);
+    // What only shows while it happens happens once more, before the eyes of Prometheus.
+    const failures = 'increase(smtplb_backend_failures_total{reason="refused"}[1m]) > 0';
+    await eventually('failures between scrapes', async () => {
+      await serveOne(t, instance);
+      return (await prometheus.query(failures)).length > 0;
+    });
+    for (const { expr, place } of panelExpressions()) {
+      const { length } = await prometheus.query(expr);
+      if (!expr.includes(CERTIFICATE)) t.ok(length > 0, `${place}: ${expr}`);
+    }
+    for (const { expr, label, place } of variableExpressions()) {
+      const found = await prometheus.query(expr);
+      t.ok(
+        found.length > 0 && found.every(({ metric }) => metric[label] !== undefined),
+        `${place} has values`,
+      );
+    }
+    for (const { expr, place } of annotationExpressions()) t.resolves(prometheus.query(expr), place);
+    for (const { alert, expr } of alertRules()) t.resolves(prometheus.query(expr), alert);
 
-  // Nobody has been refused for want of a backend yet, so that counter does not exist: its first step must be seen.
-  await backend.stop();
-  const client = await connectClient(t, instance.address());
-  await client.expect(421);
-  client.end();
-  const raised = await eventually('the alert', async () =>
-    (await prometheus.alerts()).find(({ labels }) => labels['alertname'] === 'SmtplbNobodyServes'),
-  );
-  t.match(
-    raised.annotations['summary'],
-    /^mx on 127\.0\.0\.1:\d+ finds no backend \((?:no-backend|backend-.+)\)$/,
-  );
-  for (const { annotations } of await prometheus.alerts())
-    for (const text of Object.values(annotations)) t.notMatch(text, /<no value>|<error/);
-  t.same(
-    (await prometheus.rules()).filter(({ lastError }) => lastError),
-    [],
-    'no rule fails',
-  );
-});
+    // Nobody has been refused for want of a backend yet, so that counter does not exist: its first step must be seen.
+    await backend.stop();
+    const client = await connectClient(t, instance.address());
+    await client.expect(421);
+    client.end();
+    const raised = await eventually('the alert', async () =>
+      (await prometheus.alerts()).find(({ labels }) => labels['alertname'] === 'SmtplbNobodyServes'),
+    );
+    t.match(
+      raised.annotations['summary'],
+      /^mx on 127\.0\.0\.1:\d+ finds no backend \((?:no-backend|backend-.+)\)$/,
+    );
+    for (const { annotations } of await prometheus.alerts())
+      for (const text of Object.values(annotations)) t.notMatch(text, /<no value>|<error/);
+    t.same(
+      (await prometheus.rules()).filter(({ lastError }) => lastError),
+      [],
+      'no rule fails',
+    );
+  },
+);

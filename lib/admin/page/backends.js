@@ -175,10 +175,17 @@ function createRow({ pool, backend: { name } }) {
       check.outcome === 'ok' || check.consecutive < 2
         ? ''
         : `, ${plural(check.consecutive, 'time')} in a row`;
-    say(facts, check.outcome === null ? '' : ` · ${check.type}, ${count(check.durationMs)} ms${repeats}`);
+    say(facts, check.outcome === null ? '' : ` · ${check.type}, ${whoAndHowLong(check)}${repeats}`);
     const days = check.certificateDaysLeft;
     if (days !== null) certificate.update(certificateLevel(days) ?? 'note', certificateText(days));
   }
+}
+
+/** Where instances share a check, those that make it are named; others' results have no duration here. */
+function whoAndHowLong({ checkers, durationMs, isCheckedHere }) {
+  const who = checkers === null ? '' : `by ${checkers.join(', ')}`;
+  if (!isCheckedHere) return who;
+  return `${count(durationMs)} ms${who === '' ? '' : `, ${who}`}`;
 }
 
 /** The three verbs; the one that holds is pressed. */
