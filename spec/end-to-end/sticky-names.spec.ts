@@ -78,7 +78,7 @@ const settings = (
   pools: [
     {
       name: 'mx',
-      sticky: { by, timeout: '500ms' },
+      sticky: { by, timeout: '1s' },
       backends: backends.map(({ address }, at) => ({ name: `b${at + 1}`, address: formatAddress(address) })),
     },
   ],
