@@ -1,11 +1,13 @@
+import { performance } from 'node:perf_hooks';
+
 /**
  * Milliseconds of the machine's monotonic clock, with fractions. The same scale in every thread of the process,
  * and untouched by steps of the wall clock: the only clock that deadlines and durations may use.
  */
 export type MonotonicMs = () => number;
 
-// performance.now() is cheap but starts at zero in each thread; hrtime has one zero for the machine. The difference
-// of the two is fixed for the life of the thread.
+// Imported: the global of that name is a getter. performance.now() is cheap but starts at zero in each thread; hrtime has
+// one zero for the machine. The difference of the two is fixed for the life of the thread.
 const [seconds, nanoseconds] = process.hrtime();
 const offsetMs = seconds * 1_000 + nanoseconds / 1e6 - performance.now();
 

@@ -42,10 +42,13 @@ export interface Metrics {
   scrape(): Promise<string>;
 }
 
+/** Milliseconds between two looks at the control plane's event loop: each is a wake-up of an idle process. */
+const LOOP_SAMPLE_MS = 100;
+
 /** All metrics of an instance, prefix `smtplb_`, and the process's own as prom-client names them. */
 export function createMetrics(sources: MetricsSources): Metrics {
   const registry = new Registry();
-  collectDefaultMetrics({ register: registry });
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_SAMPLE_MS });
   instance(registry, sources);
   listeners(registry, sources);
   pools(registry, sources);
