@@ -2,8 +2,8 @@ import { systemError } from '../linux/errno.ts';
 import type { Mapping, Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
 import type { Ring } from './ring.ts';
 
-/** Octets of one buffer: large enough that a bulk session is read in few turns. */
-export const BUFFER_OCTETS = 262_144;
+/** Octets of one buffer. Bulk transfers do not go through here (bulk.ts): all of them together should fit a cache. */
+export const BUFFER_OCTETS = 65_536;
 /** Buffers of a shard; a power of two. */
 const BUFFERS = 64;
 const GROUP = 1;
@@ -64,8 +64,9 @@ export class Buffers {
   }
 
   view(buffer: number, from: number, to: number): Uint8Array {
-    const start = buffer * BUFFER_OCTETS;
-    return this.#memory.bytes.subarray(start + from, start + to);
+    const { buffer: memory, byteOffset } = this.#memory.bytes;
+    // Made by hand: `subarray` of a Buffer goes a long way round.
+    return new Uint8Array(memory, byteOffset + buffer * BUFFER_OCTETS + from, to - from);
   }
 
   /** The buffer that these bytes are in, or -1 where they are elsewhere. */

@@ -9,22 +9,29 @@ const READS = 8;
 const READ_OCTETS = 262_144;
 
 /**
- * How a turn of a bulk transfer ended: nothing is left to read, the peer takes no more, others have their turn, or what
- * the last read said (0: the end; below zero: an error).
+ * How a turn of a bulk transfer ended: nothing is left to read for now; nothing was, and little before, so that it seems
+ * to be over; the peer takes no more; others have their turn; or what the last read said (0: the end; below zero: an
+ * error).
  */
-export type PumpEnd = 'dry' | 'stalled' | 'turn-over' | Result;
+export type PumpEnd = 'dry' | 'over' | 'stalled' | 'turn-over' | Result;
 
 /**
- * Moves the bytes of a bulk transfer directly, read by read: many octets at a time are cheaper so than by way of the
- * ring, which would hand them over as they trickle in. Nothing of either connection may be under way in the ring.
+ * Moves the bytes of a bulk transfer directly, read by read, through the one buffer of the shard: many octets at a time
+ * are cheaper so than by way of the ring, which only says when there is something. Nothing of either connection may be
+ * under way in the ring.
  */
 export function pump(libc: Libc, from: UringConnection, to: UringConnection): PumpEnd {
+  const before = from.relayed;
   for (let read = 0; read < READS; read++) {
     const length = libc.receive(from.descriptor, READ_OCTETS);
-    if (length <= 0) return length === AGAIN ? 'dry' : length;
+    if (length <= 0) {
+      if (length !== AGAIN) return length;
+      break;
+    }
     from.relayed += length;
     if (!to.sendNow(length)) return 'stalled';
-    if (length < BULK_OCTETS) return 'dry';
+    if (length < BULK_OCTETS) break;
+    if (read === READS - 1) return 'turn-over';
   }
-  return 'turn-over';
+  return from.relayed - before < BULK_OCTETS ? 'over' : 'dry';
 }

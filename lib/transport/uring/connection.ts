@@ -149,7 +149,8 @@ export class UringConnection extends UringSocket implements Connection {
     switch (kind) {
       case KIND.receive:
         this.state &= ~IS.RECEIVING;
-        if (!this.is(IS.GONE)) this.#received(result, buffer, more);
+        if (this.is(IS.BULK)) this.#pump();
+        else if (!this.is(IS.GONE)) this.#received(result, buffer, more);
         if (buffer >= 0) this.shared.buffers.release(buffer);
         break;
       case KIND.send:
@@ -214,10 +215,11 @@ export class UringConnection extends UringSocket implements Connection {
   /** Sends now what it can of a bulk transfer's octets, past the queue; keeps the rest. Only where nothing waits. */
   sendNow(length: number): boolean {
     const { libc } = this.shared;
-    const sent = Math.max(0, libc.sendInbox(this.descriptor, 0, length));
+    const sent = libc.sendInbox(this.descriptor, 0, length);
     if (sent === length) return true;
-    this.#outbox().add(Buffer.from(libc.inbox.subarray(sent, length)), false);
-    this.#send();
+    this.#outbox().add(Buffer.from(libc.inbox.subarray(Math.max(0, sent), length)), false);
+    if (sent >= 0 || sent === AGAIN) this.startAwaitingRoom();
+    else this.#send();
     return false;
   }
 
@@ -228,8 +230,9 @@ export class UringConnection extends UringSocket implements Connection {
     const end = pump(this.shared.libc, this, peer);
     if (end === 'turn-over') return this.#goOnLater();
     if (end === 'stalled') return;
+    if (end === 'dry') return this.startReceive(true);
     this.state &= ~IS.BULK;
-    if (end === 'dry') this.startReceive(true);
+    if (end === 'over') this.startReceive(true);
     else this.#received(end, -1, false);
   }
 

@@ -47,6 +47,8 @@ export class Ring {
   enter(waitMs: number): Result {
     if (waitMs > 0) this.#wait.words[NANOSECONDS_WORD] = waitMs * 1_000_000;
     const pending = (this.#tail - this.#submitted) | 0;
+    // Nobody but this call looks there.
+    Atomics.store(this.#words, this.#at.sqTail, this.#tail);
     const entered = this.#calls.enter(
       this.descriptor,
       pending,
@@ -76,10 +78,11 @@ export class Ring {
       completion.buffer = (flags & HAS_BUFFER) === 0 ? -1 : flags >>> 16;
       completion.more = (flags & NON_EMPTY) !== 0;
       this.#head = (this.#head + 1) | 0;
-      // Its place is free before anything is done about it: what is done may need places.
-      Atomics.store(words, cqHead, this.#head);
+      // Their places are free again, a batch at a time: what is done about them may need some.
+      if ((this.#head & FREED_MASK) === 0) Atomics.store(words, cqHead, this.#head);
       handle(completion);
     }
+    Atomics.store(words, cqHead, this.#head);
   }
 
   /** The peer's address goes to `address`, whose length stands at `length` before and after. */
@@ -123,7 +126,7 @@ export class Ring {
 
   /** A fresh record; the kernel looks at it in `enter`, and not before. */
   #entry(operation: number, descriptor: number, tag: number): number {
-    while (((this.#tail - Atomics.load(this.#words, this.#at.sqHead)) | 0) >= this.#at.entries) this.enter(0);
+    while (((this.#tail - this.#submitted) | 0) >= this.#at.entries) this.enter(0);
     const sqes = this.#sqes;
     const at = (this.#tail & (this.#at.entries - 1)) * SQE_WORDS;
     sqes[at] = operation;
@@ -131,7 +134,6 @@ export class Ring {
     for (let word = at + 2; word < at + SQE_WORDS; word++) sqes[word] = 0;
     sqes[at + 8] = tag;
     this.#tail = (this.#tail + 1) | 0;
-    Atomics.store(this.#words, this.#at.sqTail, this.#tail);
     return at;
   }
 
@@ -174,6 +176,8 @@ const ENTER_FLAGS = (1 << 0) | (1 << 3); // GETEVENTS, EXT_ARG
 
 const ENTRIES = 4_096;
 const COMPLETIONS = 16_384;
+/** Completions whose places are given back together, less one; a power of two, less one. */
+const FREED_MASK = 255;
 const SETUP_FLAGS =
   (1 << 3) | // CQSIZE
   (1 << 7) | // SUBMIT_ALL: one bad operation does not hold up the rest

@@ -6,6 +6,7 @@ import type { Completion } from './ring.ts';
 import type { Shared } from './shared.ts';
 import { IS } from './state.ts';
 
+const POLLIN = 1;
 const POLLOUT = 4;
 
 /** Which operations have to be ended, where they are under way; a send ends by itself. */
@@ -53,12 +54,14 @@ export abstract class UringSocket implements DescriptorHolder, OperationOwner {
     this.shared.ring.connect(this.descriptor, this.#start(KIND.connect), sockaddr, octets);
   }
 
-  /** `wait`: it is known that there is nothing to read yet. */
+  /** `wait`: it is known that there is nothing to read yet. Of a bulk transfer, only that there is something is told. */
   protected startReceive(wait: boolean): void {
     if (this.is(IS.GONE | IS.RECEIVING | IS.PEER_ENDED | IS.DIALLING | IS.QUEUED)) return;
     this.state |= IS.RECEIVING;
     const { buffers, ring } = this.shared;
-    ring.receive(this.descriptor, this.#start(KIND.receive), buffers.group, wait);
+    const tag = this.#start(KIND.receive);
+    if (this.is(IS.BULK)) ring.poll(this.descriptor, tag, POLLIN);
+    else ring.receive(this.descriptor, tag, buffers.group, wait);
   }
 
   protected startSend(out: Outbox): void {
