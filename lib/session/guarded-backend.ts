@@ -67,6 +67,10 @@ export class GuardedBackend implements Connection, ConnectionHandler {
     this.#inner.resume();
   }
 
+  keepAlive(): void {
+    this.#inner.keepAlive();
+  }
+
   end(): void {
     this.clientEnded = true;
     if (this.#held.length === 0) this.#inner.end();

@@ -31,6 +31,11 @@ export class GuardedRelay implements Relay {
     backend.resume();
   }
 
+  keepAlive(): void {
+    this.#client.keepAlive();
+    this.#backend.keepAlive();
+  }
+
   destroy(): void {
     this.#client.destroy();
     this.#backend.destroy();

@@ -312,6 +312,7 @@ export class Session
         return this.terminate('backend-timeout');
       case 'relaying':
         if (this.#account.idle(this.#relay)) return this.terminate('idle-timeout');
+        this.#relay?.keepAlive();
         return this.#armIdleness();
       default:
         return this.terminate('internal');

@@ -119,6 +119,11 @@ export interface Connection {
   /** No `onBytes` and no `onEnd` until `resume`. */
   pause(): void;
   resume(): void;
+  /**
+   * It has lasted: from now on the kernel asks a silent peer whether it is still there, and gives up one that does not
+   * answer (`reset`). Short sessions do without the system calls for it. May be called again.
+   */
+  keepAlive(): void;
   /** Closes our direction after all that was written. The peer's bytes still come. */
   end(): void;
   /** Closes both directions now; what was written and is not yet in the kernel is dropped. */
@@ -142,6 +147,8 @@ export interface Relay {
   /** Bytes read from the first connection and given to the second, and the other way. */
   readonly bytesFromFirst: number;
   readonly bytesFromSecond: number;
+  /** `keepAlive` of both connections. */
+  keepAlive(): void;
   /** Closes both connections now. */
   destroy(): void;
 }

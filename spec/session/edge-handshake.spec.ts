@@ -23,6 +23,7 @@ class Noted implements Connection {
   pause(): void {
     this.paused = true;
   }
+  keepAlive(): void {}
   resume(): void {
     this.paused = false;
   }

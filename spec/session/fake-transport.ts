@@ -74,6 +74,8 @@ export class FakeSocket {
     this.paused = true;
   }
 
+  keepAlive(): void {}
+
   resume(): void {
     this.paused = false;
   }
@@ -243,6 +245,8 @@ export class FakeConnection implements Connection {
     this.#check('resume');
     this.socket.resume();
   }
+
+  keepAlive(): void {}
 
   end(): void {
     this.#check('end');

@@ -1,8 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import t from 'tap';
+import { type Address, formatAddress } from '../../lib/core/address.ts';
 import type { RelayEnd } from '../../lib/transport/contract.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
 import { eventuallyEqual } from '../support/eventually.ts';
+import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { openWorld, TRANSPORTS } from './peers.ts';
 
@@ -158,6 +161,24 @@ for (const name of TRANSPORTS) {
     t.equal(all.length, before + 5);
     t.equal(String(all.subarray(before)), 'after');
     t.equal(relay.bytesFromFirst, 5, 'only what the relay moved is counted');
+  });
+
+  t.test(`${name}: a relay that has lasted has the kernel look after silent peers`, needs('ss'), async t => {
+    const { left, right, start } = await relayed(t);
+    const ours = [left.accepted.connection, right.dialled.connection].map(({ local, remote }) => [
+      local,
+      remote,
+    ]);
+    const relay = start();
+    relay.keepAlive();
+    relay.keepAlive();
+    for (const [local, remote] of ours) {
+      const filter = `src ${formatAddress(local as Address)} dst ${formatAddress(remote as Address)}`;
+      t.match(
+        execFileSync('ss', ['-tnoH', ...filter.split(' ')], { encoding: 'utf8' }),
+        /timer:\(keepalive,/,
+      );
+    }
   });
 
   t.test(`${name}: a relay that is destroyed tells nobody, and both sides see an end`, async t => {

@@ -4,6 +4,7 @@ import { CLOSED, type DescriptorOwner } from '../linux/descriptor.ts';
 import { AGAIN, dialReason, INTERRUPTED, isShortage } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import { NAMELESS } from '../linux/sockaddr.ts';
+import { setKeepAlive } from '../linux/tcp-options.ts';
 import { SILENT } from '../silent.ts';
 import type { Loop, Ready } from './loop.ts';
 
@@ -28,6 +29,8 @@ export const IS = {
   OWES_DRAIN: 1 << 8,
   /** Descriptor and handler are gone. */
   CLOSED: 1 << 9,
+  /** The kernel looks whether its peer is still there. */
+  KEPT_ALIVE: 1 << 10,
 } as const;
 
 /** Everything is told at once when it is watched, and then only what is new. */
@@ -107,6 +110,12 @@ export class EpollConnection implements Connection, DescriptorOwner, Ready {
   resume(): void {
     this.state &= ~IS.PAUSED;
     if (this.is(IS.READABLE)) this.loop.enqueue(this);
+  }
+
+  keepAlive(): void {
+    if (this.is(IS.KEPT_ALIVE | IS.CLOSED)) return;
+    this.state |= IS.KEPT_ALIVE;
+    if (this.remote.family !== 'unix') setKeepAlive(this.loop.libc, this.descriptor, this.loop.tcp);
   }
 
   end(): void {

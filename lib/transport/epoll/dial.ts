@@ -3,7 +3,7 @@ import type { CloseReason, ConnectionHandler, DialOptions } from '../contract.ts
 import { bindSource } from '../linux/bind-source.ts';
 import { dialReason, IN_PROGRESS } from '../linux/errno.ts';
 import { encodeAddress, familyOf } from '../linux/sockaddr.ts';
-import { setTcpOptions, type TcpOptions } from '../linux/tcp-options.ts';
+import { setNoDelay } from '../linux/tcp-options.ts';
 import { EpollConnection, IS, WATCHED } from './connection.ts';
 import type { Loop } from './loop.ts';
 
@@ -16,10 +16,9 @@ export function dial(
   address: Address,
   handler: ConnectionHandler,
   options: DialOptions | undefined,
-  tcp: TcpOptions,
 ): EpollConnection {
   const connection = new EpollConnection(loop, address, handler, IS.CONNECTING);
-  const failure = begin(loop, connection, options, tcp);
+  const failure = begin(loop, connection, options);
   if (failure !== null) {
     loop.table.close(connection);
     loop.enqueue({ queued: false, advance: () => connection.over(failure), onFault() {} });
@@ -32,7 +31,6 @@ function begin(
   loop: Loop,
   connection: EpollConnection,
   options: DialOptions | undefined,
-  tcp: TcpOptions,
 ): CloseReason | null {
   const { libc, table } = loop;
   const { remote } = connection;
@@ -42,7 +40,7 @@ function begin(
   const descriptor = libc.socket(familyOf(remote));
   if (descriptor < 0) return dialReason(descriptor);
   table.adopt(connection, descriptor);
-  if (remote.family !== 'unix') setTcpOptions(libc, descriptor, tcp);
+  if (remote.family !== 'unix') setNoDelay(libc, descriptor);
   const refused = bindSource(libc, descriptor, options);
   if (refused !== null) return refused;
   const begun = libc.connect(descriptor, octets);

@@ -5,7 +5,6 @@ import { CLOSED, type DescriptorOwner } from '../linux/descriptor.ts';
 import { AGAIN, isOneClientsFault, systemError } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import { listeningDescriptor } from '../linux/listening-descriptor.ts';
-import type { TcpOptions } from '../linux/tcp-options.ts';
 import { SILENT } from '../silent.ts';
 import { releasePath } from '../unix-path.ts';
 import { EpollConnection, WATCHED } from './connection.ts';
@@ -102,11 +101,10 @@ export async function listenOn(
   loop: Loop,
   address: Address,
   options: ListenOptions,
-  tcp: TcpOptions,
   onConnection: OnConnection,
 ): Promise<Listening> {
   const { libc } = loop;
-  const descriptor = await listeningDescriptor(libc, address, options, tcp);
+  const descriptor = await listeningDescriptor(loop.libc, address, options, loop.tcp);
   const listener = new Listener(loop, onConnection);
   const watched = listener.watch(descriptor);
   if (watched < 0) throw systemError('epoll_ctl', watched, JSON.stringify(address));

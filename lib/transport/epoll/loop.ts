@@ -10,6 +10,7 @@ import {
 import { isPassing, type Result, systemError } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import type { Libc } from '../linux/libc.ts';
+import type { TcpOptions } from '../linux/tcp-options.ts';
 
 /** Something that has work left: more to read than one turn allows, an outcome to tell after a call has returned. */
 export interface Ready {
@@ -22,6 +23,7 @@ export interface Ready {
 
 export interface LoopOptions {
   readonly libc: Libc;
+  readonly tcp: TcpOptions;
   /** A fault of the program; the loop goes on. */
   readonly onError: (error: unknown) => void;
   /** The longest single wait in the kernel; a tick unless given. */
@@ -42,6 +44,7 @@ const RETRY_MS = 100;
 export class Loop {
   readonly libc: Libc;
   readonly table: DescriptorTable;
+  readonly tcp: TcpOptions;
   readonly onError: (error: unknown) => void;
   readonly #epoll: number;
   readonly #wake: Wake;
@@ -55,8 +58,9 @@ export class Loop {
   #dueMs = 0;
 
   /** Throws a system error where the kernel refuses an epoll set or an eventfd. */
-  constructor({ libc, onError, longestWaitMs, descriptorRecord, clock }: LoopOptions) {
+  constructor({ libc, tcp, onError, longestWaitMs, descriptorRecord, clock }: LoopOptions) {
     this.libc = libc;
+    this.tcp = tcp;
     this.onError = onError;
     this.#longestWaitMs = longestWaitMs ?? TICK_MS;
     this.#clock = clock ?? monotonicMs;

@@ -46,6 +46,11 @@ export class EpollRelay implements Relay, Mover {
     }
   }
 
+  keepAlive(): void {
+    this.#first.keepAlive();
+    this.#second.keepAlive();
+  }
+
   destroy(): void {
     this.#handler = null;
     this.#first.release();

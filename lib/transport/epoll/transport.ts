@@ -43,15 +43,14 @@ export function createEpollTransport(
 ): EpollTransport {
   const tcp = { ...TCP_DEFAULTS, ...options.tcp };
   const { longestWaitMs, descriptorRecord } = options;
-  const loop = new Loop({ libc, onError: onHandlerError, longestWaitMs, descriptorRecord });
+  const loop = new Loop({ libc, onError: onHandlerError, longestWaitMs, descriptorRecord, tcp });
   return {
     name: 'epoll',
     get wakeDescriptor() {
       return loop.wakeDescriptor;
     },
-    listen: (address, listenOptions, onConnection) =>
-      listenOn(loop, address, listenOptions, tcp, onConnection),
-    connect: (address, handler, dialOptions) => dial(loop, address, handler, dialOptions, tcp),
+    listen: (address, listenOptions, onConnection) => listenOn(loop, address, listenOptions, onConnection),
+    connect: (address, handler, dialOptions) => dial(loop, address, handler, dialOptions),
     relay: (first, second, handler) => new EpollRelay(own(first), own(second), handler, loop),
     start: () => loop.start(),
     close: () => loop.close(),

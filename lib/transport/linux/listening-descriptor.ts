@@ -5,7 +5,7 @@ import { systemError } from './errno.ts';
 import { SOCKET } from './layout.ts';
 import type { Libc } from './libc.ts';
 import { encodeAddress, familyOf } from './sockaddr.ts';
-import { setTcpOptions, type TcpOptions } from './tcp-options.ts';
+import { setKeepAlive, setNoDelay, type TcpOptions } from './tcp-options.ts';
 
 /** A socket that listens at the address: the one that was inherited, or a new one. Rejects with a system error. */
 export async function listeningDescriptor(
@@ -21,7 +21,7 @@ export async function listeningDescriptor(
       : bound(libc, address, options, tcp);
   }
   const about = JSON.stringify(address);
-  if (address.family !== 'unix') setTcpOptions(libc, inherited, tcp);
+  if (address.family !== 'unix') setForAccepted(libc, inherited, tcp);
   must(libc, inherited, 'ioctl', libc.setNonBlocking(inherited), about);
   must(libc, inherited, 'listen', libc.listen(inherited, backlog), about);
   return inherited;
@@ -54,12 +54,17 @@ function bound(libc: Libc, address: Address, { backlog, shared }: ListenOptions,
         libc.setOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.REUSEPORT, 1),
         about,
       );
-    // What is accepted has the options of the socket it was accepted from: no call for each connection.
-    setTcpOptions(libc, descriptor, tcp);
+    setForAccepted(libc, descriptor, tcp);
   }
   must(libc, descriptor, 'bind', libc.bind(descriptor, octets), about);
   must(libc, descriptor, 'listen', libc.listen(descriptor, backlog), about);
   return descriptor;
+}
+
+/** What is accepted has the options of the socket it was accepted from: no call for each connection. */
+function setForAccepted(libc: Libc, descriptor: number, tcp: TcpOptions): void {
+  setNoDelay(libc, descriptor);
+  setKeepAlive(libc, descriptor, tcp);
 }
 
 /** A step without which there is no listening: on failure the descriptor is closed, and the error thrown. */

@@ -15,14 +15,17 @@ export const TCP_DEFAULTS: TcpOptions = {
   userTimeoutMs: TCP_USER_TIMEOUT_MS,
 };
 
-/** For a socket that dials, or for one that listens, whose connections have them from birth. */
-export function setTcpOptions(
+/** Small replies must not wait for the peer's ACK. Connections have it from the socket that listened. */
+export function setNoDelay(libc: Libc, descriptor: number): void {
+  libc.setOption(descriptor, SOCKET.SOL_TCP, SOCKET.TCP_NODELAY, 1);
+}
+
+/** For a connection, or for a socket that listens, whose connections have them from birth. */
+export function setKeepAlive(
   libc: Libc,
   descriptor: number,
   { keepAliveIdleS, userTimeoutMs }: TcpOptions,
 ): void {
-  // Small replies must not wait for the peer's ACK.
-  libc.setOption(descriptor, SOCKET.SOL_TCP, SOCKET.TCP_NODELAY, 1);
   if (keepAliveIdleS > 0) {
     libc.setOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.KEEPALIVE, 1);
     libc.setOption(descriptor, SOCKET.SOL_TCP, SOCKET.TCP_KEEPIDLE, keepAliveIdleS);

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import { type Address, ipAddress } from '../../core/address.ts';
+import { KEEP_ALIVE_IDLE_S } from '../../core/limits.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
 import { SILENT } from '../silent.ts';
 import type { TlsFault, TlsInfo } from '../tls-contract.ts';
@@ -107,6 +108,10 @@ export class NetConnection implements Connection {
 
   resume(): void {
     this.#socket.resume();
+  }
+
+  keepAlive(): void {
+    if (this.remote.family !== 'unix') this.#plain.setKeepAlive(true, KEEP_ALIVE_IDLE_S * 1_000);
   }
 
   end(): void {

@@ -81,6 +81,11 @@ export class NetRelay implements Relay {
     side.connection.resume();
   }
 
+  keepAlive(): void {
+    this.#first.connection.keepAlive();
+    this.#second.connection.keepAlive();
+  }
+
   destroy(): void {
     this.#forget();
     this.#first.connection.destroy();

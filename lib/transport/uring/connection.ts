@@ -3,6 +3,7 @@ import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts'
 import { AGAIN, dialReason, INTERRUPTED, isShortage } from '../linux/errno.ts';
 import type { MemoryAddress } from '../linux/libc.ts';
 import { NAMELESS } from '../linux/sockaddr.ts';
+import { setKeepAlive } from '../linux/tcp-options.ts';
 import { SILENT } from '../silent.ts';
 import { BULK_OCTETS, pump } from './bulk.ts';
 import { KIND, type Kind } from './operations.ts';
@@ -39,7 +40,7 @@ export class UringConnection extends UringSocket implements Connection {
 
   /** `established`: accepted; else it is told to `dial`. Without a descriptor it can only `failLater`. */
   constructor(shared: Shared, descriptor: number, remote: Address, established: boolean) {
-    super(shared, descriptor, established ? IS.ESTABLISHED : IS.DIALLING);
+    super(shared, descriptor, established ? IS.ESTABLISHED | IS.KEPT_ALIVE : IS.DIALLING);
     this.remote = remote;
   }
 
@@ -86,6 +87,13 @@ export class UringConnection extends UringSocket implements Connection {
     this.state &= ~IS.PAUSED;
     if (this.#held !== null || (this.is(IS.PEER_ENDED) && !this.is(IS.END_TOLD))) this.#goOnLater();
     else this.startReceive(false);
+  }
+
+  keepAlive(): void {
+    if (this.is(IS.KEPT_ALIVE | IS.GONE)) return;
+    this.state |= IS.KEPT_ALIVE;
+    const { libc, tcp } = this.shared;
+    if (this.remote.family !== 'unix') setKeepAlive(libc, this.descriptor, tcp);
   }
 
   end(): void {

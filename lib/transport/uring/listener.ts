@@ -6,7 +6,6 @@ import { isOneClientsFault } from '../linux/errno.ts';
 import type { Memory } from '../linux/libc.ts';
 import { listeningDescriptor } from '../linux/listening-descriptor.ts';
 import { decodeAddress } from '../linux/sockaddr.ts';
-import type { TcpOptions } from '../linux/tcp-options.ts';
 import { releasePath } from '../unix-path.ts';
 import { UringConnection } from './connection.ts';
 import { KIND, type Kind, type OperationOwner, tagOf } from './operations.ts';
@@ -142,10 +141,9 @@ export async function listenOn(
   shared: Shared,
   address: Address,
   options: ListenOptions,
-  tcp: TcpOptions,
   onConnection: OnConnection,
 ): Promise<Listening> {
-  const descriptor = await listeningDescriptor(shared.libc, address, options, tcp);
+  const descriptor = await listeningDescriptor(shared.libc, address, options, shared.tcp);
   const listener = new Listener(shared, descriptor, onConnection);
   const local = address.family === 'unix' ? address : (shared.libc.localAddress(descriptor) ?? address);
   let stopped: Promise<void> | null = null;

@@ -10,6 +10,7 @@ import {
 } from '../linux/descriptor.ts';
 import { systemError } from '../linux/errno.ts';
 import type { Libc, Mapping, RingCalls } from '../linux/libc.ts';
+import type { TcpOptions } from '../linux/tcp-options.ts';
 import { Buffers } from './buffers.ts';
 import type { UringConnection } from './connection.ts';
 import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
@@ -17,6 +18,8 @@ import { type Completion, Ring } from './ring.ts';
 import type { Shared } from './shared.ts';
 
 const POLLIN = 1;
+
+export type LoopOptions = Omit<EpollOptions, 'tcp'> & { readonly tcp: TcpOptions };
 
 /**
  * The event loop of one shard's sockets. A turn hands over what is to be done, waits, and works off what has been done,
@@ -38,7 +41,7 @@ export class Loop {
     libc: Libc,
     calls: RingCalls,
     onHandlerError: (error: unknown) => void,
-    { longestWaitMs = TICK_MS, descriptorRecord }: EpollOptions,
+    { longestWaitMs = TICK_MS, descriptorRecord, tcp }: LoopOptions,
   ) {
     this.#longestWaitMs = longestWaitMs;
     const record = descriptorRecord ?? openDescriptorRecord();
@@ -49,7 +52,7 @@ export class Loop {
       table.adopt(this.#ringHolder, ring.descriptor);
       const operations = new Operations();
       const buffers = new Buffers(calls, ring, onMapped);
-      this.shared = { libc, calls, table, ring, buffers, operations, onHandlerError, later: [] };
+      this.shared = { libc, calls, table, ring, buffers, operations, tcp, onHandlerError, later: [] };
       const wake = libc.eventfd();
       if (wake < 0) throw systemError('eventfd', wake, 'for a shard');
       this.#wake = new Wake(this.shared);

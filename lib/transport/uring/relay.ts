@@ -34,6 +34,11 @@ export class UringRelay implements Relay {
     return this.#second.relayed;
   }
 
+  keepAlive(): void {
+    this.#first.keepAlive();
+    this.#second.keepAlive();
+  }
+
   destroy(): void {
     this.#first.destroy();
     this.#second.destroy();

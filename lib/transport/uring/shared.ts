@@ -1,5 +1,6 @@
 import type { DescriptorHolder, DescriptorTable } from '../linux/descriptor.ts';
 import type { Libc, RingCalls } from '../linux/libc.ts';
+import type { TcpOptions } from '../linux/tcp-options.ts';
 import type { Buffers } from './buffers.ts';
 import type { UringConnection } from './connection.ts';
 import type { Operations } from './operations.ts';
@@ -13,6 +14,7 @@ export interface Shared {
   readonly ring: Ring;
   readonly buffers: Buffers;
   readonly operations: Operations;
+  readonly tcp: TcpOptions;
   /** Told of handlers that throw: a fault of ours, which ends one session. */
   readonly onHandlerError: (error: unknown) => void;
   /** Connections that go on when this turn's completions are worked off: nobody is told within a call of theirs. */

@@ -24,4 +24,6 @@ export const IS = {
   GONE: 1 << 14,
   /** The descriptor is closed as well. */
   CLOSED: 1 << 15,
+  /** The kernel looks whether its peer is still there. */
+  KEPT_ALIVE: 1 << 16,
 } as const;

@@ -5,7 +5,7 @@ import { bindSource } from '../linux/bind-source.ts';
 import { dialReason } from '../linux/errno.ts';
 import type { Libc, Memory, RingCalls } from '../linux/libc.ts';
 import { encodeAddress, familyOf } from '../linux/sockaddr.ts';
-import { setTcpOptions, TCP_DEFAULTS, type TcpOptions } from '../linux/tcp-options.ts';
+import { setNoDelay, TCP_DEFAULTS } from '../linux/tcp-options.ts';
 import { UringConnection } from './connection.ts';
 import { listenOn } from './listener.ts';
 import { Loop } from './loop.ts';
@@ -27,17 +27,16 @@ export function createUringTransport(
   options: EpollOptions = {},
 ): UringTransport {
   const tcp = { ...TCP_DEFAULTS, ...options.tcp };
-  const loop = new Loop(libc, calls, onHandlerError, options);
+  const loop = new Loop(libc, calls, onHandlerError, { ...options, tcp });
   const { shared } = loop;
   return {
     name: 'io_uring',
     get wakeDescriptor() {
       return loop.wakeDescriptor;
     },
-    listen: (address, listenOptions, onConnection) =>
-      listenOn(shared, address, listenOptions, tcp, onConnection),
+    listen: (address, listenOptions, onConnection) => listenOn(shared, address, listenOptions, onConnection),
     connect(address, handler, dialOptions) {
-      const { connection, failure } = dial(shared, address, dialOptions, tcp);
+      const { connection, failure } = dial(shared, address, dialOptions);
       connection.handler = handler;
       if (failure !== null) connection.failLater(failure);
       return connection;
@@ -71,13 +70,12 @@ function dial(
   shared: Shared,
   address: Address,
   options: DialOptions | undefined,
-  tcp: TcpOptions,
 ): { connection: UringConnection; failure: CloseReason | null } {
   const { calls, libc } = shared;
   const descriptor = libc.socket(familyOf(address));
   const connection = new UringConnection(shared, descriptor, address, false);
   if (descriptor < 0) return { connection, failure: dialReason(descriptor) };
-  if (address.family !== 'unix') setTcpOptions(libc, descriptor, tcp);
+  if (address.family !== 'unix') setNoDelay(libc, descriptor);
   const sockaddr = sockaddrOf(address, calls);
   const failure = sockaddr === null ? 'failed' : bindSource(libc, descriptor, options);
   if (failure === null && sockaddr !== null) connection.dial(sockaddr.memory.address, sockaddr.octets);
