@@ -237,7 +237,7 @@ export class UringConnection extends UringSocket implements Connection {
     if (this.is(IS.GONE | IS.PAUSED | IS.RECEIVING) || peer.#out !== null) return;
     const end = pump(this.shared.libc, this, peer);
     if (end === 'turn-over') return this.#goOnLater();
-    if (end === 'stalled') return;
+    if (end === 'stalled') return this.watch();
     if (end === 'dry') return this.startReceive(true);
     this.state &= ~IS.BULK;
     if (end === 'over') this.startReceive(true);
