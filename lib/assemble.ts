@@ -174,6 +174,7 @@ function poolSnapshot(
     passiveHealth: pool.passiveHealth,
     slowStartMs: pool.slowStartMs,
     sticky: pool.sticky,
+    warm: pool.warm,
     backends: pool.backends.map(backend => {
       const { health, admin, weight } = stateOf(name, backend.name);
       return {

@@ -3,7 +3,6 @@ import type { Outcome } from './admin/control.ts';
 import type { Config } from './config/config.ts';
 import { formatFault } from './config/faults.ts';
 import type { Loaded } from './config/load.ts';
-import { unsupported } from './config/unsupported.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { monotonicMs } from './core/clock.ts';
 import type { Logger } from './core/log.ts';
@@ -35,10 +34,6 @@ async function reload(plane: ControlPlane, started: Config, read: ReadConfig): P
   const loaded = await read();
   if (!loaded.ok)
     return refused(`the configuration has faults:\n${loaded.faults.map(formatFault).join('\n')}`);
-  const later = unsupported(loaded.config);
-  if (later.length > 0) {
-    return refused(later.map(({ path, feature }) => `${path}: not yet supported: ${feature}`).join('\n'));
-  }
   const before = plane.config;
   try {
     await plane.use(loaded.config);

@@ -85,7 +85,7 @@ export function createRows(board: Board, shards: readonly ShardStats[]): Rows {
   const backends = createTable(
     'backends',
     MAX_BACKENDS,
-    row => Atomics.load(board.backendSlots, row) > 0,
+    row => Atomics.load(board.backendSlots, row) + Atomics.load(board.backendWarm, row) > 0,
     row => {
       Atomics.store(board.backendFailures, row, 0);
       Atomics.store(board.backendEjections, row, 0);

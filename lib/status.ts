@@ -109,13 +109,13 @@ function poolStatus(pool: PoolSnapshot, sources: StatusSources): PoolStatus {
     retries: sum(shards, shard => faults(code => shard.pools.get(pool.row, `retry/${code}`))),
     backends: pool.backends.map(backend => {
       const weight = configured.find(({ name }) => name === backend.name)?.weight ?? backend.weight;
-      return backendStatus(pool.name, backend, weight, sources);
+      return backendStatus(pool, backend, weight, sources);
     }),
   };
 }
 
 function backendStatus(
-  pool: string,
+  { name: pool, warm }: PoolSnapshot,
   backend: BackendSnapshot,
   configuredWeight: number,
   { board, checkOf, nowMs, operator, othersAt, shards }: StatusSources,
@@ -142,6 +142,7 @@ function backendStatus(
     active: Atomics.load(board.backendSlots, row),
     activeElsewhere: othersAt(pool, backend.name),
     limit: bound(backend.maxConnections),
+    warm: warm === undefined ? null : Atomics.load(board.backendWarmReady, row),
     picks: sum(shards, shard => shard.backends.get(row, 'picks')),
     failures: sum(shards, shard => faults(code => shard.backends.get(row, code))),
   };

@@ -8,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 import { formatFault } from '../lib/config/faults.ts';
 import { configJsonSchema } from '../lib/config/json-schema.ts';
 import { loadConfigText } from '../lib/config/load.ts';
-import { unsupported } from '../lib/config/unsupported.ts';
 import { packageRoot } from '../lib/core/package.ts';
 import { BROKEN, ENDING, HEAD, NOTATIONS, WHOLE_FILE } from './configuration-text.ts';
 
@@ -52,7 +51,6 @@ export function configurationReference(): string {
     NOTATIONS,
     ...sections.map(section => sectionText(section, known)),
     faultsText(),
-    laterText(),
     ENDING,
   ]
     .filter(part => part !== '')
@@ -141,50 +139,6 @@ function faultsText(): string {
     'gets these answers:',
     '',
     `\`\`\`\n${loaded.faults.map(fault => `${formatFault(fault)}\n`).join('')}\`\`\``,
-  ].join('\n');
-}
-
-/** What a file may say and this version does not do: asked of the program, with everything switched on. */
-function laterText(): string {
-  const pools = ['xclient', 'transparent'].map(identity => ({
-    name: identity,
-    identity,
-    backends: [{ address: '192.0.2.1:25', maxConnections: { count: 1, scope: 'cluster' } }],
-    sticky: {},
-    tls: { mode: 'starttls' },
-    check: { type: 'smtp' },
-    slowStart: '1s',
-  }));
-  const everything = {
-    cluster: { redis: 'redis://127.0.0.1' },
-    shards: 2,
-    listeners: [
-      {
-        listen: '127.0.0.1:25',
-        pool: 'xclient',
-        tls: { mode: 'starttls', certificates: [{ cert: 'c', key: 'k' }] },
-      },
-    ],
-    pools,
-  };
-  const loaded = loadConfigText(JSON.stringify(everything), 'everything', {});
-  if (!loaded.ok) throw new Error(loaded.faults.map(formatFault).join('\n'));
-  const later = new Map(
-    unsupported(loaded.config).map(({ path, feature }) => [
-      path.replace(/\[\d+\]/g, '[]') + feature,
-      { path, feature },
-    ]),
-  );
-  if (later.size === 0) return '';
-  return [
-    '## Not yet',
-    '',
-    'A file may say these already, and `check` accepts them; `run` and a reload refuse them by name, so that nothing is',
-    'silently left out:',
-    '',
-    ...[...later.values()]
-      .sort((a, b) => (a.path < b.path ? -1 : 1))
-      .map(({ path, feature }) => `- \`${path.replace(/\[\d+\]/g, '[]')}\`: ${feature}`),
   ].join('\n');
 }
 

@@ -83,6 +83,8 @@ export interface BackendStatus {
   /** Sessions of the other instances there, a moment ago; null where there are none or they have not been heard. */
   readonly activeElsewhere: number | null;
   readonly limit: number | null;
+  /** Connections that wait for a session; null where the pool keeps none. */
+  readonly warm: number | null;
   readonly picks: number;
   readonly failures: number;
 }

@@ -21,6 +21,11 @@ export interface DescriptorBudget {
    */
   linger(leave: () => void): void;
   lingered(leave: () => void): void;
+  /** Takes one for a connection that nobody waits for yet; false while less than a quarter of the budget is free. */
+  spare(): boolean;
+  spared(): void;
+  /** Less than an eighth of the budget is free: what nobody waits for is to be given back. */
+  readonly isScarce: boolean;
 }
 
 /** Clients of one shard that may be reading their refusal at a time. */
@@ -41,6 +46,11 @@ export function createDescriptorBudget(board: Board, descriptors: number): Descr
     },
     lingered(leave) {
       lingering.delete(leave);
+    },
+    spare: () => take(board.descriptors, 0, descriptors * 0.75),
+    spared: () => giveBack(board.descriptors, 0),
+    get isScarce() {
+      return Atomics.load(board.descriptors, 0) > descriptors * 0.875;
     },
   };
 }

@@ -1,22 +1,10 @@
 import type { Config } from '../config/config.ts';
 import { type ConfigFault, formatFault } from '../config/faults.ts';
-import type { Loaded } from '../config/load.ts';
-import { unsupported } from '../config/unsupported.ts';
 import { warnings } from '../config/warnings.ts';
 
 /** Prints every fault to standard error; what an editor can jump to. */
 export function printFaults(faults: readonly ConfigFault[]): void {
   process.stderr.write(faults.map(fault => `${formatFault(fault)}\n`).join(''));
-}
-
-/** What the file may say, but this version does not do. */
-export function unsupportedFaults(loaded: Extract<Loaded, { ok: true }>, file: string): ConfigFault[] {
-  return unsupported(loaded.config).map(({ path, feature }) => ({
-    file,
-    ...loaded.locate(path),
-    path,
-    expected: `not yet supported: ${feature}`,
-  }));
 }
 
 /** What is allowed, and better thought over. */

@@ -1,6 +1,6 @@
 import { configFromFlags } from '../config/flags.ts';
 import { type Loaded, loadConfigFile } from '../config/load.ts';
-import { printFaults, printWarnings, unsupportedFaults } from './configuration.ts';
+import { printFaults, printWarnings } from './configuration.ts';
 import { runServer } from './run-server.ts';
 import { complain, parseFlags } from './usage.ts';
 
@@ -32,11 +32,6 @@ export async function runCommand(argv: readonly string[]): Promise<number> {
       : configFromFlags({ listen, backend, ...(admin === undefined ? {} : { admin }) });
   if (!loaded.ok) {
     printFaults(loaded.faults);
-    return 2;
-  }
-  const later = unsupportedFaults(loaded, file ?? 'command line');
-  if (later.length > 0) {
-    printFaults(later);
     return 2;
   }
   printWarnings(loaded.config);

@@ -65,10 +65,12 @@ export function statusText(status: StatusDocument): string {
       accepted,
     ]),
   );
+  const isWarm = status.pools.some(pool => pool.backends.some(({ warm }) => warm !== null));
   const backends = table(
     [
       ...['BACKEND', 'ADDRESS', 'STATE', 'ACTIVE'],
       ...(status.cluster === null ? [] : ['ELSEWHERE']),
+      ...(isWarm ? ['WARM'] : []),
       ...['LIMIT', 'WEIGHT', 'PICKS', 'FAILED', 'LAST CHECK'],
     ],
     status.pools.flatMap(pool =>
@@ -78,6 +80,7 @@ export function statusText(status: StatusDocument): string {
         stateText(backend),
         backend.active,
         ...(status.cluster === null ? [] : [backend.activeElsewhere ?? '-']),
+        ...(isWarm ? [backend.warm ?? '-'] : []),
         backend.limit ?? '-',
         `${backend.weight}${backend.weightScope === 'cluster' && backend.weight !== backend.configuredWeight ? ' (cluster)' : ''}`,
         backend.picks,

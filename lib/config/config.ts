@@ -195,6 +195,12 @@ export interface PoolTlsConfig {
   readonly minVersion: TlsVersion;
 }
 
+export interface WarmConfig {
+  /** For each backend, over all shards; above 0. */
+  readonly size: number;
+  readonly maxAgeMs: number;
+}
+
 export interface PoolConfig {
   /** Unique among pools. */
   readonly name: string;
@@ -205,8 +211,8 @@ export interface PoolConfig {
   readonly xclient: { readonly required: boolean };
   /** Addresses (port 0) to connect from, in turn; empty leaves it to the kernel. */
   readonly source: readonly IpAddress[];
-  /** Connections to each backend that are kept ready. */
-  readonly warm: number;
+  /** Connections to each backend that are opened ahead of clients; undefined: none. */
+  readonly warm: WarmConfig | undefined;
   readonly connect: {
     readonly timeoutMs: number;
     readonly greetingTimeoutMs: number;

@@ -49,6 +49,22 @@ const backend = section(
   'a mapping with address',
 );
 
+const warmSize = () => integer(0, 1_000);
+/** Half of the shortest that a mail server in use gives a silent client by itself: a minute, on Exchange's edge. */
+export const WARM_MAX_AGE_MS = 30_000;
+
+const warm = section(
+  {
+    size: requiredKey(warmSize(), 'How many are kept to each backend, over all shards.'),
+    maxAge: key(
+      duration('1s', '1h'),
+      `${WARM_MAX_AGE_MS / 1_000}s`,
+      'When they are renewed at the latest; well below the time after which the backends close silent connections.',
+    ),
+  },
+  'a mapping with size and maxAge',
+);
+
 const connect = section(
   {
     timeout: key(duration('10ms', '5m'), '5s', 'How long a connection to a backend may take to open.'),
@@ -166,7 +182,7 @@ const pool = section(
       'Addresses of this host to connect to the backends from, in turn; none leaves it to the kernel.',
     ),
     warm: key(
-      integer(0, 1_000),
+      either(warmSize(), warm),
       0,
       'Connections to each backend that are opened ahead of clients, greeting read and TLS done; not with proxy-v1, proxy-v2 or transparent.',
     ),
@@ -188,8 +204,9 @@ const pool = section(
 export const poolSchema = expecting(
   pool.check(
     z.superRefine((value, context) => {
-      const { identity, warm, source, xclient } = value;
-      if (warm > 0 && identity !== 'none' && identity !== 'xclient') {
+      const { identity, source, xclient } = value;
+      const size = typeof value.warm === 'number' ? value.warm : value.warm.size;
+      if (size > 0 && identity !== 'none' && identity !== 'xclient') {
         refuse(
           context,
           ['warm'],

@@ -13,8 +13,10 @@ import type {
   RedisConfig,
   RedisTlsConfig,
   StickyConfig,
+  WarmConfig,
 } from './config.ts';
 import { listenerNames } from './names.ts';
+import { WARM_MAX_AGE_MS } from './pool-schema.ts';
 import type { ParsedConfig, ParsedListener, ParsedPool } from './schema.ts';
 import { isHostName } from './units.ts';
 
@@ -91,7 +93,7 @@ function poolConfig(pool: ParsedPool, hostName: string): PoolConfig {
     identity: pool.identity,
     xclient: pool.xclient,
     source: pool.source,
-    warm: pool.warm,
+    warm: warmConfig(pool.warm),
     connect: {
       timeoutMs: connect.timeout,
       greetingTimeoutMs: connect.greetingTimeout,
@@ -115,6 +117,12 @@ function stickyConfig(sticky: ParsedPool['sticky']): StickyConfig | undefined {
   if (sticky === undefined) return undefined;
   const { ttl, timeout, ...rest } = sticky;
   return { ...rest, ttlMs: ttl, timeoutMs: timeout };
+}
+
+/** A number alone leaves the rest to the schema's defaults. */
+function warmConfig(warm: ParsedPool['warm']): WarmConfig | undefined {
+  const { size, maxAge } = typeof warm === 'number' ? { size: warm, maxAge: WARM_MAX_AGE_MS } : warm;
+  return size === 0 ? undefined : { size, maxAgeMs: maxAge };
 }
 
 function poolTls({

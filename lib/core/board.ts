@@ -17,6 +17,10 @@ export interface Board {
   readonly poolQueued: Count;
   /** Slots taken at a backend: sessions between selection and close. */
   readonly backendSlots: Count;
+  /** Warm connections to a backend, open or being opened. */
+  readonly backendWarm: Count;
+  /** Those of them that wait for a session. */
+  readonly backendWarmReady: Count;
   /** Failures of a backend in a row, as sessions met them. */
   readonly backendFailures: Int32Array;
   /** How often in a row a backend was left because of failures; decides how long the next pause is. */
@@ -47,11 +51,18 @@ export type Count = Int32Array & { readonly held: Int32Array };
 /** In `backendGrant`: no limit of this backend holds over the cluster. */
 export const NO_GRANT = -1;
 
-const COUNTS = ['listenerSessions', 'poolQueued', 'backendSlots', 'descriptors'] as const;
-const COUNT_ROWS = MAX_LISTENERS + MAX_POOLS + MAX_BACKENDS + 1;
+const COUNTS = [
+  'listenerSessions',
+  'poolQueued',
+  'backendSlots',
+  'backendWarm',
+  'backendWarmReady',
+  'descriptors',
+] as const;
+const COUNT_ROWS = MAX_LISTENERS + MAX_POOLS + 3 * MAX_BACKENDS + 1;
 const HOLDINGS_BYTES = COUNT_ROWS * Int32Array.BYTES_PER_ELEMENT;
 
-const INT32_ROWS = MAX_LISTENERS + MAX_POOLS + 7 * MAX_BACKENDS + 1;
+const INT32_ROWS = MAX_LISTENERS + MAX_POOLS + 9 * MAX_BACKENDS + 1;
 const FLOAT64_OFFSET = Math.ceil((INT32_ROWS * Int32Array.BYTES_PER_ELEMENT) / 8) * 8;
 const BOARD_BYTES = FLOAT64_OFFSET + (3 * MAX_BACKENDS + 1) * Float64Array.BYTES_PER_ELEMENT;
 
@@ -85,6 +96,8 @@ export function openBoard(
     listenerSessions: count(MAX_LISTENERS),
     poolQueued: count(MAX_POOLS),
     backendSlots: count(MAX_BACKENDS),
+    backendWarm: count(MAX_BACKENDS),
+    backendWarmReady: count(MAX_BACKENDS),
     backendFailures: int32(MAX_BACKENDS),
     backendEjections: int32(MAX_BACKENDS),
     backendOthers: int32(MAX_BACKENDS),

@@ -35,7 +35,13 @@ export type ListenerColumn =
 
 /** What became of TLS, or of XCLIENT, with a backend; the second word is a metric label. */
 export type PreparationColumn = (typeof PREPARATION_COLUMNS)[number];
-export type BackendColumn = 'picks' | 'ejections' | FaultCode | PreparationColumn;
+/**
+ * Warm connections: given to a session, not there when one was wanted, renewed, ended by the backend while they waited, and
+ * never ready. The words are metric labels.
+ */
+export const WARM_RESULTS = ['taken', 'missed', 'expired', 'lost', 'failed'] as const;
+export type WarmColumn = (typeof WARM_RESULTS)[number];
+export type BackendColumn = 'picks' | 'ejections' | FaultCode | PreparationColumn | `warm/${WarmColumn}`;
 /** How sessions of sticky pools came to their backends, and what became of what was remembered. */
 export const STICKY_RESULTS = ['cache', 'redis', 'hash', 'timeout'] as const;
 export type PoolColumn =
@@ -73,6 +79,7 @@ const BACKEND_COLUMNS: readonly BackendColumn[] = [
   'ejections',
   ...FAULT_CODES,
   ...PREPARATION_COLUMNS,
+  ...WARM_RESULTS.map(result => `warm/${result}` as const),
 ];
 const POOL_COLUMNS: readonly PoolColumn[] = [
   ...FAULT_CODES.map(code => `retry/${code}` as const),

@@ -13,6 +13,7 @@ import { histogram, type Sample, ScrapedHistogram, scrapedCounter, scrapedGauge,
 import { sticky } from './sticky.ts';
 import { terminations } from './terminations.ts';
 import { type TlsSource, tls } from './tls.ts';
+import { warm } from './warm.ts';
 
 export interface MetricsSources {
   readonly version: string;
@@ -54,6 +55,7 @@ export function createMetrics(sources: MetricsSources): Metrics {
   pools(registry, sources);
   sticky(registry, sources);
   backends(registry, sources);
+  warm(registry, sources);
   checks(registry, sources.checks);
   tls(registry, sources);
   routing(registry, sources);
@@ -299,7 +301,7 @@ function backends(registry: Registry, sources: MetricsSources): void {
     registry,
     {
       name: 'smtplb_backend_failures_total',
-      help: 'Sessions that failed there before the greeting was passed on.',
+      help: 'Sessions, and warm connections, that failed there before the greeting was passed on.',
       labels: [...labels, 'reason'],
     },
     () =>

@@ -23,7 +23,17 @@ export interface PoolSnapshot {
   readonly slowStartMs: number;
   /** Undefined where clients are not remembered. */
   readonly sticky?: StickyOptions | undefined;
+  /** Undefined where no connections are opened ahead of clients. */
+  readonly warm?: WarmOptions | undefined;
   readonly backends: readonly BackendSnapshot[];
+}
+
+/** Connections that are opened ahead of clients. */
+export interface WarmOptions {
+  /** For each backend: over all shards, and in a shard's own snapshot that shard's part. */
+  readonly size: number;
+  /** From the greeting to their renewal at the latest. */
+  readonly maxAgeMs: number;
 }
 
 /** How a client is sent to the backend that served it before. */

@@ -7,12 +7,23 @@ import { ReplyCollector, type WholeReply } from '../smtp/reply-collector.ts';
 import { distrust } from '../tls/backend-tls.ts';
 import type { CloseReason, Connection, ConnectionHandler, Transport } from '../transport/contract.ts';
 import type { TlsFault, TlsInfo } from '../transport/tls-contract.ts';
-import { offeredAttributes, type XclientEnds, xclientCommand } from '../xclient/xclient.ts';
+import { offeredAttributes } from '../xclient/xclient.ts';
 import type { PlannedTls, PreparationPlan } from './preparation-plan.ts';
 
+/** What can be had of a backend before a client is known. */
+export interface Prepared {
+  /** What came of the greeting, perhaps nothing yet. */
+  readonly greeting: Uint8Array;
+  /** The TLS that is in force; null without. */
+  readonly tls: TlsInfo | null;
+  /** It is to be told by XCLIENT who the client is, where it offers that: it may believe a client, too. */
+  readonly trusting: boolean;
+  /** The attributes of XCLIENT, which is to be said next; null where it is not. */
+  readonly xclient: ReadonlySet<string> | null;
+}
+
 export interface PreparationOwner {
-  /** The connection is ready; `greeting` is what came of the greeting that the client is to see, perhaps nothing yet. */
-  onPrepared(greeting: Uint8Array): void;
+  onPrepared(prepared: Prepared): void;
   /** This backend will not do. `detail` is safe to show. */
   onUnprepared(fault: FaultCode, detail: string): void;
   /** TLS came to nothing where it `may`: the same backend again, without. */
@@ -26,39 +37,34 @@ export interface PreparationOwner {
 export interface PreparationOptions {
   readonly plan: PreparationPlan;
   readonly backend: BackendSnapshot;
-  readonly ends: XclientEnds;
   /** Our name in EHLO. */
   readonly hostName: string;
   readonly transport: Transport;
   /** Monotonic milliseconds. */
   readonly nowMs: number;
-  /** TLS is not tried: it has failed there a moment ago, and `may` allows to do without. */
-  readonly plaintext: boolean;
 }
 
 /** Resumed sessions show no certificate: after this long it is looked at again. */
 const TRUSTED_MS = 3_600_000;
 
 const STARTTLS = capabilityBit('STARTTLS');
-/** Replies to XCLIENT that are greetings for the client: 220, or the backend's policy about it. */
-const GREETINGS: readonly number[] = [220, 421, 450, 554];
 
 /**
- * What a connection to a backend goes through between "connected" and its greeting, where the pool asks for it:
+ * What a connection to a backend goes through after "connected", whoever the client will be, where the pool asks for it:
  *
- *     [TLS] ─► greeting ─► [EHLO ─► STARTTLS ─► 220 ─► TLS] ─► [EHLO ─► XCLIENT ─► second greeting]
+ *     [TLS] ─► greeting ─► [EHLO ─► STARTTLS ─► 220 ─► TLS] ─► [EHLO: is XCLIENT offered?]
  *
- * None of it reaches the client, who sees the last greeting there was and speaks its own EHLO next. What the backend said
- * before TLS counts for nothing after it (RFC 3207 section 4.2), but for the greeting. The owner holds the deadline.
+ * None of it reaches the client, who sees the last greeting there was and speaks its own EHLO next; XclientIntroduction is
+ * what follows where XCLIENT is offered. What the backend said before TLS counts for nothing after it (RFC 3207 section
+ * 4.2), but for the greeting. The owner holds the deadline.
  */
 export class BackendPreparation implements ConnectionHandler {
-  /** The TLS that is in force; null before, and without. */
-  tls: TlsInfo | null = null;
   readonly #connection: Connection;
   readonly #options: PreparationOptions;
   readonly #owner: PreparationOwner;
   #replies = new ReplyCollector();
-  #stage: 'greeting' | 'hello' | 'starttls' | 'handshake' | 'xclient' | 'over' = 'greeting';
+  #stage: 'greeting' | 'hello' | 'starttls' | 'handshake' | 'over' = 'greeting';
+  #tls: TlsInfo | null = null;
   /** The greeting the client sees if no other one comes. */
   #greeting: Uint8Array = new Uint8Array(0);
 
@@ -112,7 +118,7 @@ export class BackendPreparation implements ConnectionHandler {
     }
     if (!info.resumed) tls.trustedAtMs.set(backend.row, nowMs);
     this.#owner.count(info.resumed ? 'tls/resumed' : 'tls/ok');
-    this.tls = info;
+    this.#tls = info;
     this.#replies = new ReplyCollector();
     if (tls.mode === 'implicit') {
       if (plan.xclient === null) this.#finish(new Uint8Array(0));
@@ -137,9 +143,11 @@ export class BackendPreparation implements ConnectionHandler {
     else this.#fail('tls-failed', detail);
   }
 
-  /** The settings for a handshake that is still to be tried. */
+  /** The settings for a handshake that is still to be tried; not where it has just failed, and `may` be left out. */
   get #wanted(): PlannedTls | null {
-    return this.#options.plaintext || this.tls !== null ? null : this.#options.plan.tls;
+    const { backend, nowMs, plan } = this.#options;
+    const plaintext = nowMs < (plan.plainUntilMs.get(backend.row) ?? 0);
+    return plaintext || this.#tls !== null ? null : plan.tls;
   }
 
   /** What comes after this reply; `rest` is what the backend has sent behind it. */
@@ -151,8 +159,6 @@ export class BackendPreparation implements ConnectionHandler {
         return rest.length > 0 ? this.#unasked() : this.#helloAnswered(reply);
       case 'starttls':
         return this.#starttlsAnswered(reply, rest);
-      case 'xclient':
-        return this.#xclientAnswered(reply, rest);
       case 'handshake':
       case 'over':
         return;
@@ -181,7 +187,7 @@ export class BackendPreparation implements ConnectionHandler {
   #helloAnswered(reply: WholeReply): void {
     if (reply.code === 421) return this.#fail('closed-early', `answered EHLO with ${shown(reply)}`);
     const wanted = this.#wanted;
-    if (wanted === null) return this.#introduce(reply);
+    if (wanted === null) return this.#askForXclient(reply);
     if (reply.code === 250 && (reply.capabilities & STARTTLS) !== 0) {
       this.#stage = 'starttls';
       return this.#say('STARTTLS');
@@ -207,7 +213,7 @@ export class BackendPreparation implements ConnectionHandler {
   #withoutTls(what: string, hello: WholeReply): void {
     if (this.#wanted?.mode !== 'may') return this.#fail('starttls-refused', what);
     this.#owner.count('tls/plaintext');
-    this.#introduce(hello);
+    this.#askForXclient(hello);
   }
 
   #goPlain(detail: string): void {
@@ -232,28 +238,15 @@ export class BackendPreparation implements ConnectionHandler {
     });
   }
 
-  #introduce(hello: WholeReply): void {
-    const { plan, ends } = this.#options;
+  #askForXclient(hello: WholeReply): void {
+    const { plan } = this.#options;
     if (plan.xclient === null) return this.#finish(this.#greeting);
     const offered = hello.code === 250 ? offeredAttributes(hello.lines) : null;
-    const command = offered === null ? null : xclientCommand(offered, ends);
-    this.#owner.onXclientOffered(command !== null);
-    if (command !== null) {
-      this.#stage = 'xclient';
-      return this.#say(command);
-    }
+    this.#owner.onXclientOffered(offered !== null);
+    if (offered !== null) return this.#finish(this.#greeting, offered);
     this.#owner.count('xclient/not-offered');
     if (plan.xclient.required) this.#fail('xclient-missing', 'does not offer XCLIENT with ADDR');
     else this.#finish(this.#greeting);
-  }
-
-  #xclientAnswered(reply: WholeReply, rest: Uint8Array): void {
-    if (GREETINGS.includes(reply.code)) {
-      this.#owner.count('xclient/sent');
-      return this.#finish(Buffer.concat([reply.raw, rest]));
-    }
-    this.#owner.count('xclient/refused');
-    this.#fail('xclient-refused', `answered XCLIENT with ${shown(reply)}`);
   }
 
   /** No reply. In place of the first greeting that is for the greeting gate to judge, as without a preparation. */
@@ -267,9 +260,10 @@ export class BackendPreparation implements ConnectionHandler {
     this.#connection.write(Buffer.from(`${line}\r\n`, 'latin1'));
   }
 
-  #finish(greeting: Uint8Array): void {
+  #finish(greeting: Uint8Array, xclient: ReadonlySet<string> | null = null): void {
     this.#over();
-    this.#owner.onPrepared(greeting);
+    const trusting = this.#options.plan.xclient !== null;
+    this.#owner.onPrepared({ greeting, tls: this.#tls, trusting, xclient });
   }
 
   #fail(fault: FaultCode, detail: string): void {
@@ -288,8 +282,6 @@ export class BackendPreparation implements ConnectionHandler {
         return 'where EHLO was to be answered';
       case 'starttls':
         return 'where STARTTLS was to be answered';
-      case 'xclient':
-        return 'where XCLIENT was to be answered';
       case 'handshake':
         return 'within the TLS handshake';
       case 'greeting':

@@ -7,22 +7,21 @@ import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
 import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
+import { BackendDial, type DialOwner } from './backend-dial.ts';
 import { CAUSE_OF, type FailedTry, faultOf } from './backend-faults.ts';
-import { BackendPreparation, type PreparationOwner } from './backend-preparation.ts';
+import type { Prepared } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
-import { type Origin, originOf } from './origin.ts';
-import { notePlaintext, noteXclient } from './preparation-news.ts';
-import type { PreparationPlan } from './preparation-plan.ts';
 import type { SearchOwner } from './search-owner.ts';
 import { type OpeningOwner, StarttlsOpening } from './starttls-opening.ts';
 import { type StickyClient, stickyClient } from './sticky-client.ts';
+import { type IntroductionOwner, XclientIntroduction } from './xclient-introduction.ts';
 
 /**
  * From "this client needs a backend" to a backend that has greeted. Everything here is invisible to the client, so a
  * backend that refuses, resets, is silent or is no mail server is left for another, within `connect.attempts`.
  * Holds the session's slot at every moment but while it waits in the queue.
  */
-export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwner, OpeningOwner {
+export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, IntroductionOwner, OpeningOwner {
   readonly client: string;
   readonly triedRows: number[] = [];
   readonly failedTries: FailedTry[] = [];
@@ -47,9 +46,13 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
   #stage: 'idle' | 'queued' | 'dialling' | 'greeting' = 'idle';
   #stageSinceMs = 0;
   #pickedAtMs = 0;
+  #dial: BackendDial | null = null;
+  /** Its backend's, once that is prepared; until then it is the dial's. */
   #connection: Connection | null = null;
-  #origin: Origin | null = null;
-  #preparation: BackendPreparation | StarttlsOpening | null = null;
+  /** It was opened before there was a client; see warm-stock.ts. */
+  #isWarm = false;
+  /** What is still to be said before the greeting. */
+  #opening: XclientIntroduction | StarttlsOpening | null = null;
   #gate: GreetingGate = createGreetingGate();
   #held: Uint8Array[] = [];
 
@@ -77,7 +80,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     const isRetry = this.failedTries.length > 0;
     const outcome = balancer.select(this);
     if (outcome === 'none') return this.#lost();
-    if (outcome !== 'full') return this.#dial(outcome);
+    if (outcome !== 'full') return this.#approach(outcome);
     // A session that dialled in vain ended while connecting, unless it had to wait again.
     if (isRetry) this.#owner.onSearching('selecting');
     if (!balancer.wait(this)) return this.#owner.onLost('queue-full');
@@ -110,30 +113,51 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.#owner.guard(() => {
       this.#leaveQueue();
       if (outcome === 'none') this.#lost();
-      else this.#dial(outcome);
+      else this.#approach(outcome);
     });
   }
 
-  onConnect(): void {
-    const { balancer, stats, wheel } = this.#context;
-    const { pool } = balancer;
-    this.connectMs = this.#sinceStage();
-    stats.connectSeconds.observe(pool.row, this.connectMs / 1_000);
-    this.#enter('greeting');
-    wheel.arm(this.#timer, pool.connect.greetingTimeoutMs);
-    const header = this.#owner.who.header(pool.identity);
-    if (header !== null) this.#connection?.write(header);
-    if (this.#context.routing !== null) return this.#open();
-    const plan = this.#context.preparer.planFor(pool);
-    if (plan !== null) this.#prepare(plan);
+  onDialling(): void {
+    const { balancer, wheel } = this.#context;
+    this.connectMs = 0;
+    this.greetingMs = 0;
+    this.tls = null;
+    this.trusting = false;
+    this.#isWarm = false;
+    this.#enter('dialling');
+    this.#owner.onSearching('connecting');
+    wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
   }
 
-  onPrepared(greeting: Uint8Array): void {
-    const connection = this.#connection;
-    if (connection === null) return;
-    this.tls = this.#preparation?.tls ?? null;
-    this.#preparation = null;
-    connection.handler = this;
+  onConnected(): void {
+    const { balancer, stats } = this.#context;
+    this.connectMs = this.#sinceStage();
+    stats.connectSeconds.observe(balancer.pool.row, this.connectMs / 1_000);
+    this.#awaitGreeting();
+  }
+
+  onPrepared(connection: Connection, { greeting, tls, trusting, xclient }: Prepared): void {
+    this.#dial = null;
+    this.#connection = connection;
+    this.tls = tls;
+    this.trusting = trusting;
+    if (this.#context.routing !== null) {
+      // STARTTLS for a client who has said it to us, within the time for the greeting.
+      const opening = new StarttlsOpening(connection, this.#context.hostName, this);
+      this.#opening = opening;
+      opening.begin();
+      if (greeting.length > 0) opening.onBytes(greeting);
+    } else if (xclient !== null) {
+      const introduction = new XclientIntroduction(connection, this);
+      this.#opening = introduction;
+      introduction.begin(xclient, this.#owner.who.ends());
+    } else this.onIntroduced(greeting);
+  }
+
+  onIntroduced(greeting: Uint8Array): void {
+    if (this.#connection === null) return;
+    this.#opening = null;
+    this.#connection.handler = this;
     if (greeting.length > 0) this.onBytes(greeting);
   }
 
@@ -142,20 +166,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.#found([]);
   }
 
-  onUnprepared(fault: FaultCode, detail: string): void {
+  onUnprepared(fault: FaultCode, detail?: string): void {
     this.#failed(fault, detail);
-  }
-
-  onPlaintextWanted(detail: string): void {
-    const { backend } = this;
-    if (backend === null) return;
-    notePlaintext(this.#context, backend, detail);
-    this.#stop();
-    this.#connect(backend);
-  }
-
-  onXclientOffered(offered: boolean): void {
-    if (this.backend !== null) noteXclient(this.#context, this.backend, offered);
   }
 
   count(column: BackendColumn): void {
@@ -177,15 +189,14 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     }
   }
 
+  onConnect(): void {}
   onDrain(): void {}
   onEnd(): void {
     this.#failed('closed-early');
   }
 
   onClose(reason: CloseReason): void {
-    const { backend } = this;
-    if (reason === 'no-ports' && backend !== null && this.#origin?.another() === true) this.#connect(backend);
-    else this.#failed(faultOf(reason, this.#stage === 'dialling'));
+    this.#failed(faultOf(reason, false));
   }
 
   /** Served, told, timed out or gone: the time it waited counts all the same. */
@@ -199,51 +210,31 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     this.#enter('idle');
   }
 
-  #dial(backend: BackendSnapshot): void {
+  #approach(backend: BackendSnapshot): void {
     const { balancer, stats, wheel } = this.#context;
     const lastFault = this.failedTries.at(-1)?.fault;
     if (lastFault !== undefined) stats.pools.add(balancer.pool.row, `retry/${lastFault}`);
     this.backend = backend;
     this.backendName = backend.name;
     this.#pickedAtMs = wheel.now();
-    this.#origin = originOf(balancer.pool, backend.address, this.#owner.who);
-    this.#connect(backend);
-  }
-
-  #connect(backend: BackendSnapshot): void {
-    const { balancer, transport, wheel } = this.#context;
+    const taken = this.#context.warm.take(balancer, backend);
+    if (taken === null) return this.#dialBackend(backend);
+    this.#isWarm = true;
     this.connectMs = 0;
-    this.greetingMs = 0;
-    this.tls = null;
-    this.trusting = false;
-    this.#enter('dialling');
     this.#owner.onSearching('connecting');
-    const options = this.#origin?.options();
-    if (typeof options === 'string') return this.#failed(options);
-    this.#connection = transport.connect(backend.address, this, options);
-    wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
+    this.#awaitGreeting();
+    this.onPrepared(taken.connection, taken.prepared);
   }
 
-  /** TLS, XCLIENT: within the time for the greeting, and as unseen by the client. */
-  #prepare(plan: PreparationPlan): void {
-    const { hostName, transport, wheel } = this.#context;
-    const { backend } = this;
-    const connection = this.#connection;
-    if (backend === null || connection === null) return;
-    this.trusting = plan.xclient !== null;
-    const nowMs = wheel.now();
-    const plaintext = nowMs < (plan.plainUntilMs.get(backend.row) ?? 0);
-    const ends = this.#owner.who.ends();
-    const options = { plan, backend, ends, hostName, transport, nowMs, plaintext };
-    this.#preparation = new BackendPreparation(connection, options, this);
-    this.#preparation.begin();
+  #dialBackend(backend: BackendSnapshot): void {
+    this.#dial = new BackendDial(backend, this.#owner.who, this.#context, this);
+    this.#dial.begin();
   }
 
-  /** STARTTLS for a client who has said it to us, within the time for the greeting. */
-  #open(): void {
-    if (this.#connection === null) return;
-    this.#preparation = new StarttlsOpening(this.#connection, this.#context.hostName, this);
-    this.#preparation.begin();
+  #awaitGreeting(): void {
+    const { balancer, wheel } = this.#context;
+    this.#enter('greeting');
+    wheel.arm(this.#timer, balancer.pool.connect.greetingTimeoutMs);
   }
 
   /** The first line is good. What came with it may already show that the greeting as a whole is not. */
@@ -264,7 +255,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     balancer.succeeded(backend);
     if (this.#gate.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
     this.#held = [];
-    this.#preparation = null;
+    this.#opening = null;
     this.#connection = null; // it is the owner's now
     this.#enter('idle');
     this.#owner.onFound(connection, greeting);
@@ -284,13 +275,19 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
     const next = balancer.select(this);
     if (typeof next === 'string') return false;
     this.#leaveBackend(backend, 'busy-greeting');
-    this.#dial(next);
+    this.#approach(next);
     return true;
   }
 
   #failed(fault: FaultCode, detail?: string): void {
     const { backend } = this;
     if (backend === null) return;
+    if (this.#isWarm && (fault === 'closed-early' || fault === 'reset-early')) {
+      // It tired of waiting, which says nothing of a connection that begins now.
+      this.#context.warm.died(this.#context.balancer, backend);
+      this.#stop();
+      return this.#dialBackend(backend);
+    }
     this.triedRows.push(backend.row);
     this.#leaveBackend(backend, fault, detail);
     if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
@@ -317,15 +314,18 @@ export class BackendSearch implements Waiter, ConnectionHandler, PreparationOwne
       this.#leaveQueue();
       this.#owner.onLost('queue-timeout');
     } else if (this.#stage === 'dialling') this.#failed('connect-timeout');
-    else if (this.#preparation !== null) this.#preparation.timedOut();
+    else if (this.#dial !== null) this.#dial.timedOut();
+    else if (this.#opening !== null) this.#opening.timedOut();
     else if (this.#stage === 'greeting') this.#failed('greeting-timeout');
   }
 
   #stop(): void {
     this.#context.wheel.cancel(this.#timer);
+    this.#dial?.stop();
+    this.#dial = null;
     this.#connection?.destroy();
     this.#connection = null;
-    this.#preparation = null;
+    this.#opening = null;
     this.#held = [];
     this.#gate = createGreetingGate();
     this.#stage = 'idle';

@@ -12,6 +12,7 @@ import type { Routing } from './routing.ts';
 import type { Session } from './session.ts';
 import type { ListenerSnapshot } from './snapshot.ts';
 import type { StickyMemory } from './sticky.ts';
+import type { WarmSource } from './warm-stock.ts';
 
 /** All that the sessions of one listener share: the world as a session sees it. */
 export interface SessionContext {
@@ -22,6 +23,7 @@ export interface SessionContext {
   readonly descriptors: DescriptorBudget;
   readonly transport: Transport;
   readonly preparer: Preparer;
+  readonly warm: WarmSource;
   /** Null where TLS is passed through. */
   readonly tls: TlsTermination | null;
   /** Null unless the server name in TLS chooses the pool; then `balancer` is that of the pool for all other names. */

@@ -6,16 +6,18 @@ import type { HandshakeView } from './handshake.ts';
 
 const XCLIENT = capabilityBit('XCLIENT');
 
+type NewsContext = Pick<SessionContext, 'balancer' | 'preparer' | 'wheel'>;
+
 /** For how long TLS is not tried again with a backend where it failed and `may` be left out. */
 const PLAINTEXT_MS = 300_000;
 
-export function notePlaintext(context: SessionContext, backend: BackendSnapshot, detail: string): void {
+export function notePlaintext(context: NewsContext, backend: BackendSnapshot, detail: string): void {
   const { balancer, preparer, wheel } = context;
   preparer.planFor(balancer.pool)?.plainUntilMs.set(backend.row, wheel.now() + PLAINTEXT_MS);
   balancer.report(backend, { event: 'plaintext', detail });
 }
 
-export function noteXclient(context: SessionContext, backend: BackendSnapshot, offered: boolean): void {
+export function noteXclient(context: NewsContext, backend: BackendSnapshot, offered: boolean): void {
   const { balancer, preparer } = context;
   const known = preparer.planFor(balancer.pool)?.offersXclient;
   if (known === undefined || (known.get(backend.row) ?? true) === offered) return;

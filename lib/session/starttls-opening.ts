@@ -24,8 +24,6 @@ const STARTTLS = capabilityBit('STARTTLS');
  * the 220 to STARTTLS it would stand in the client's TLS (CVE-2021-38371). The owner holds the deadline.
  */
 export class StarttlsOpening implements ConnectionHandler {
-  /** Whoever speaks TLS here, it is not us. */
-  readonly tls = null;
   readonly #connection: Connection;
   readonly #hostName: string;
   readonly #owner: OpeningOwner;

@@ -15,6 +15,7 @@ import {
 } from './placing.ts';
 import type { Seat } from './seat.ts';
 import type { PreparedUpdate } from './shard.ts';
+import { leadsTo, shareOf } from './shares.ts';
 import type { ShardSnapshot } from './snapshot.ts';
 import {
   cannotListen,
@@ -99,15 +100,22 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
   const comrades = (seat: Seat): Seat[] => seats.filter(({ transport }) => transport === seat.transport);
   const shared = (seat: Seat): boolean => seat.transport !== 'net' || comrades(seat).length > 1;
 
-  const partOf = (snapshot: ShardSnapshot, { transport }: Seat): ShardSnapshot => {
-    if (transports.size === 1) return snapshot;
-    const pools = new Map(snapshot.pools.map(pool => [pool.name, pool]));
+  const listenersOf = ({ listeners, pools }: ShardSnapshot, { transport }: Seat): ListenerSnapshot[] => {
+    const byName = new Map(pools.map(pool => [pool.name, pool]));
     const isNet = (listener: ListenerSnapshot) =>
-      needsNet(listener, pools.get(listener.pool) as PoolSnapshot);
-    return {
-      ...snapshot,
-      listeners: snapshot.listeners.filter(listener => isNet(listener) === (transport === 'net')),
+      needsNet(listener, byName.get(listener.pool) as PoolSnapshot);
+    const isOnly = transports.size === 1;
+    return listeners.filter(listener => isOnly || isNet(listener) === (transport === 'net'));
+  };
+  const partOf = (snapshot: ShardSnapshot, seat: Seat): ShardSnapshot => {
+    const listeners = new Map(seats.map(each => [each, listenersOf(snapshot, each)]));
+    const poolOf = (pool: PoolSnapshot): PoolSnapshot => {
+      if (pool.warm === undefined) return pool;
+      const serving = seats.filter(each => listeners.get(each)?.some(one => leadsTo(one, pool.name)));
+      const size = shareOf(pool.warm.size, serving.indexOf(seat), serving.length);
+      return { ...pool, warm: { ...pool.warm, size } };
     };
+    return { ...snapshot, listeners: listeners.get(seat) ?? [], pools: snapshot.pools.map(poolOf) };
   };
 
   const boundNow = () => seats.flatMap(({ handle }) => handle?.bound ?? []);
@@ -154,7 +162,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
       const place = dealt[at];
       const { inherited = new Map(), left = new Set<string>() } = place ?? {};
       if (place !== undefined) unasked.delete(place);
-      const prepared = await seat.handle?.prepare(part, {
+      const prepared = await seat.handle?.prepare(partOf(next, seat), {
         inherited: new Map([...(extra.inherited ?? []), ...inherited]),
         ports: extra.ports ?? ports,
         left: new Set([...left, ...(extra.left ?? [])]),
@@ -252,7 +260,7 @@ export async function startDataPlane(first: ShardSnapshot, options: FleetOptions
     update: next => inTurn(() => update(next)),
     async publish(pools) {
       current = { ...current, pools };
-      await asked(crew.answering, seat => seat.handle?.publish(pools));
+      await asked(crew.answering, seat => seat.handle?.publish(partOf(current, seat).pools));
     },
     async views(filter) {
       const found = await asked(crew.answering, seat => seat.handle?.views(filter));

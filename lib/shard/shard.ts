@@ -13,6 +13,7 @@ import type { SessionRecord, SessionView } from '../session/record.ts';
 import { routed } from '../session/routing.ts';
 import { Session } from '../session/session.ts';
 import type { ListenerSnapshot } from '../session/snapshot.ts';
+import { WarmStock } from '../session/warm-stock.ts';
 import type { Transport } from '../transport/contract.ts';
 import { createBatch } from './batch.ts';
 import { createIds } from './ids.ts';
@@ -85,6 +86,9 @@ export function startShard(options: ShardOptions): Shard {
   const descriptors = createDescriptorBudget(board, options.descriptors);
   const nextId = createIds();
   const preparer = createPreparer();
+  const { onError } = options;
+  const lent = { board, descriptors, onError, preparer, stats, transport, wheel };
+  const warm = new WarmStock({ ...lent, random: Math.random });
   const sessions = new Set<Session>();
   const balancerOptions = { board, stats, now, random: Math.random, onBackendEvent: options.onBackendEvent };
   let onIdle = (): void => {};
@@ -92,6 +96,7 @@ export function startShard(options: ShardOptions): Shard {
   /** A pool that is gone lives on in the sessions that began with it; slots given back there serve who waits. */
   let balancers = new Map<string, Balancer>();
   let contexts = new Map<string, SessionContext>();
+  let hostName = '';
 
   const counted = (): void => {
     stats.signs.sessions = sessions.size;
@@ -127,6 +132,7 @@ export function startShard(options: ShardOptions): Shard {
       descriptors,
       transport,
       preparer,
+      warm,
       tls: listener.tls === null ? null : termination(listener.name, listener.tls),
       routing: null,
       wheel,
@@ -140,8 +146,18 @@ export function startShard(options: ShardOptions): Shard {
         counted();
         if (sessions.size === 0) onIdle();
       },
-      onError: options.onError,
+      onError,
     };
+  };
+
+  /** Warm connections first: what a balancer hands out next must not meet one that was made for the snapshot before. */
+  const put = (pools: readonly PoolSnapshot[]): void => {
+    const known = pools.flatMap(pool => {
+      const balancer = balancers.get(pool.name);
+      return balancer === undefined ? [] : [{ pool, balancer }];
+    });
+    warm.update(known, hostName);
+    for (const { pool, balancer } of known) balancer.update(pool);
   };
 
   const prepare = async (next: ShardSnapshot, places: SocketPlaces): Promise<PreparedUpdate> => {
@@ -177,7 +193,8 @@ export function startShard(options: ShardOptions): Shard {
         balancers = nextBalancers;
         leaving = contexts;
         contexts = nextContexts;
-        for (const pool of next.pools) balancers.get(pool.name)?.update(pool);
+        hostName = next.hostName;
+        put(next.pools);
         for (const { name, admission } of next.listeners) contexts.get(name)?.admission.update(admission);
         await committed.finally(() => {
           leaving = new Map();
@@ -198,6 +215,7 @@ export function startShard(options: ShardOptions): Shard {
     wheel.advance();
     // A slot may have come free in another shard, a pause may be over: nobody else would tell those who wait.
     for (const balancer of balancers.values()) if (balancer.waiting > 0) balancer.serveQueue();
+    warm.tend();
     sticky.flush();
     records.flush();
   };
@@ -211,9 +229,7 @@ export function startShard(options: ShardOptions): Shard {
       return sockets.bound;
     },
     prepare,
-    publish(pools) {
-      for (const pool of pools) balancers.get(pool.name)?.update(pool);
-    },
+    publish: put,
     views({ pool, backend, limit }) {
       const found: SessionView[] = [];
       for (const session of sessions) {
@@ -237,12 +253,14 @@ export function startShard(options: ShardOptions): Shard {
     close: sockets.close,
     async drain(handedOver) {
       await sockets.close(handedOver);
+      const cold = warm.close();
       for (const session of sessions) session.guard(() => session.drain());
       if (sessions.size > 0) {
         await new Promise<void>(resolve => {
           onIdle = resolve;
         });
       }
+      await cold;
       clearInterval(ticking);
       records.flush();
     },

@@ -15,24 +15,25 @@ export interface XclientEnds {
 const UNAVAILABLE = '[UNAVAILABLE]';
 
 /**
- * The attributes in the reply to EHLO (`XCLIENT NAME ADDR PORT ...`), in upper case; null where XCLIENT is not offered.
- * `lines` are those of the reply without their codes.
+ * The attributes in the reply to EHLO (`XCLIENT NAME ADDR PORT ...`), in upper case; null where XCLIENT is not offered, or
+ * not with ADDR: without the address all else would be said of the wrong client. `lines` are those of the reply without
+ * their codes.
  */
 export function offeredAttributes(lines: readonly string[]): ReadonlySet<string> | null {
   for (const line of lines.slice(1)) {
     const [keyword = '', ...attributes] = line.toUpperCase().split(/[ \t]+/);
-    if (keyword === 'XCLIENT') return new Set(attributes.filter(name => name !== ''));
+    if (keyword === 'XCLIENT') return attributes.includes('ADDR') ? new Set(attributes) : null;
   }
   return null;
 }
 
 /**
- * The command line without CRLF; null where nothing that is offered can be told. Of what is known before the client has
+ * The command line without CRLF, for what `offeredAttributes` has found. Of what is known before the client has
  * spoken: its address and port, and where it connected to. Its names are not looked up, and are said to be unavailable:
  * left out, the backend would go on with ours. PROTO and HELO follow from the client's own EHLO, which comes
  * next, and LOGIN is nobody's to claim.
  */
-export function xclientCommand(offered: ReadonlySet<string>, ends: XclientEnds): string | null {
+export function xclientCommand(offered: ReadonlySet<string>, ends: XclientEnds): string {
   const values: readonly (readonly [string, string])[] = [
     ['NAME', UNAVAILABLE],
     ['REVERSE_NAME', UNAVAILABLE],
@@ -41,8 +42,6 @@ export function xclientCommand(offered: ReadonlySet<string>, ends: XclientEnds):
     ['DESTADDR', hostOf(ends.destination)],
     ['DESTPORT', portOf(ends.destination)],
   ];
-  // Without the address all else would be said of the wrong client.
-  if (!offered.has('ADDR')) return null;
   const words = values
     .filter(([name]) => offered.has(name))
     .map(([name, value]) => `${name}=${xtext(value)}`);

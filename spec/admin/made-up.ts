@@ -36,6 +36,7 @@ export function madeUpBackend(backend: Partial<BackendStatus> = {}): BackendStat
     active: 96,
     activeElsewhere: null,
     limit: 500,
+    warm: null,
     picks: 1_204_311,
     failures: 12,
     ...backend,

@@ -145,16 +145,6 @@ t.test('flags are checked as a file is', async t => {
   t.match(await called('run', '--listen', '127.0.0.1:0'), { exitCode: 2, stderr: /--backend: / });
 });
 
-t.test('what this version cannot do yet is named, and not started', async t => {
-  const file = await fileOf(t, GOOD.replace('identity: proxy-v2', 'warm: 2'));
-  const started = await called('run', '--config', file);
-  t.match(started, { exitCode: 2, stdout: '' });
-  t.ok(started.stderr.startsWith(`${file}:7:`), started.stderr);
-  t.match(started.stderr, /pools\[0\]\.warm: .*not yet supported/);
-  // The file itself is no fault.
-  t.match(await called('check', file), { exitCode: 0, stdout: 'ok\n', stderr: /will not start/ });
-});
-
 t.test('schema prints a JSON Schema', async t => {
   const { exitCode, stdout, stderr } = await called('schema');
   t.same([exitCode, stderr], [0, '']);

@@ -26,6 +26,7 @@ const BACKEND: BackendStatus = {
   failuresInARow: 0,
   active: 3,
   limit: null,
+  warm: null,
   picks: 0,
   failures: 0,
 };

@@ -1,7 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises';
 import t from 'tap';
 import { loadConfigFile } from '../../lib/config/load.ts';
-import { unsupported } from '../../lib/config/unsupported.ts';
 import { warnings } from '../../lib/config/warnings.ts';
 
 const env = {
@@ -24,7 +23,6 @@ t.test('the examples for starting out need nothing that is not there yet, and wa
     const loaded = await loadConfigFile(file, file.endsWith('cluster.yaml') ? env : {});
     t.ok(loaded.ok, file);
     if (!loaded.ok) continue;
-    t.same(unsupported(loaded.config), [], file);
     t.same(warnings(loaded.config), [], file);
   }
 });
@@ -114,7 +112,6 @@ t.test('the full example needs nothing that is not there yet, and is found again
   t.ok(loaded.ok);
   if (!loaded.ok) return;
   const lines = (await readFile('examples/full.yaml', 'utf8')).split('\n');
-  t.same(unsupported(loaded.config), []);
   for (const path of ['listeners[1].tls.mode', 'pools[0].sticky']) {
     const { line, column } = loaded.locate(path);
     const key = path.slice(path.lastIndexOf('.') + 1);

@@ -3,7 +3,6 @@ import { readFile } from 'node:fs/promises';
 import t from 'tap';
 import { formatFault } from '../../lib/config/faults.ts';
 import { loadConfigText } from '../../lib/config/load.ts';
-import { unsupported } from '../../lib/config/unsupported.ts';
 import { warnings } from '../../lib/config/warnings.ts';
 
 const ROUNDS = 1_500;
@@ -69,9 +68,7 @@ t.test('whatever the text is, it is a configuration or has faults with places', 
     const loaded = loadConfigText(text, 'f', env);
     if (loaded.ok) {
       count.good++;
-      const places = [...unsupported(loaded.config), ...warnings(loaded.config)].map(({ path }) =>
-        loaded.locate(path),
-      );
+      const places = warnings(loaded.config).map(({ path }) => loaded.locate(path));
       if (!places.every(isPlace)) t.fail('a place', { seed, round, text });
     } else {
       count.bad++;

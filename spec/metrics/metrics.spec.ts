@@ -61,7 +61,14 @@ function instance({ listener = 'mx', pool: poolName = 'mx', backends = ['a', 'b'
     pools: [
       pool(
         backends.map((name, at) => backend(5 + at, { name })),
-        { row: 3, name: poolName, sticky: STICKY, identity: 'xclient', tls: TLS },
+        {
+          row: 3,
+          name: poolName,
+          sticky: STICKY,
+          identity: 'xclient',
+          tls: TLS,
+          warm: { size: 2, maxAgeMs: 1_000 },
+        },
       ),
     ],
   };
@@ -190,10 +197,12 @@ t.test('each number is read where it is kept, and shards are added up', async t 
     shard.backends.add(5, 'picks', 7);
     shard.backends.add(6, 'bad-greeting', 3);
     shard.backends.add(6, 'ejections', 1);
+    shard.backends.add(5, 'warm/taken', 2);
   }
   board.listenerSessions[2] = 11;
   board.poolQueued[3] = 12;
   board.backendSlots[5] = 13;
+  board.backendWarmReady[5] = 4;
   board.backendFailures[6] = 14;
   board.backendRetryAtMs[6] = 2_000;
   const scraped = await scrape();
@@ -219,6 +228,8 @@ t.test('each number is read where it is kept, and shards are added up', async t 
   );
   t.equal(value('smtplb_picks_total', { pool: 'mx', backend: 'a' }), 21);
   t.equal(value('smtplb_backend_sessions_active', { backend: 'a' }), 13);
+  t.equal(value('smtplb_backend_warm_connections', { backend: 'a' }), 4);
+  t.equal(value('smtplb_backend_warm_total', { backend: 'a', result: 'taken' }), 6);
   t.equal(value('smtplb_backend_failures_total', { backend: 'b', reason: 'bad-greeting' }), 9);
   t.equal(value('smtplb_backend_ejections_total', { backend: 'b' }), 3);
   t.equal(value('smtplb_backend_failures_in_a_row', { backend: 'b' }), 14);

@@ -49,9 +49,21 @@ export function violations(world: World): string[] {
     if ((slots.get(name) ?? 0) !== board.backendSlots[row])
       found.push(`the slots of ${name} are not its sessions`);
   }
+  for (const { maxConnections, name, row } of pool.backends) {
+    const [warm, ready] = [board.backendWarm[row] ?? 0, board.backendWarmReady[row] ?? 0];
+    const most = Math.min(pool.warm?.size ?? 0, Math.max(0, maxConnections));
+    if (ready > warm || warm > most)
+      found.push(`${warm} connections to ${name} are warm, ${ready} of them ready`);
+  }
+  for (const { socket } of world.warm.keys()) {
+    if (text(socket.wrote) !== '' && text(socket.wrote) !== 'QUIT\r\n')
+      found.push('a backend that waits heard a client');
+  }
   // Who selects waits in the queue, or for what is remembered of its client.
   if (board.poolQueued[pool.row] !== world.waiting || world.waiting > selecting)
     found.push(`${board.poolQueued[0]} are counted in the queue, not ${world.waiting} of ${selecting}`);
+  // Of those that are being opened, that wait, and that say their last word.
+  timers += [...world.warm.keys()].filter(({ socket }) => !socket.over).length;
   if (wheel.size > timers) found.push(`${wheel.size} timers, and not ${timers}`);
   if (world.errors.length > world.injected) found.push(`it threw: ${(world.errors.at(-1) as Error).stack}`);
   for (const entry of world.closed.splice(0)) found.push(...ofClosedSession(entry, world, nowMs));
@@ -200,6 +212,7 @@ export function leftovers({ clients, board, accepted, descriptors, open, stats, 
     ['places in the queue', total(board.poolQueued)],
     ['sessions of the listener', total(board.listenerSessions)],
     ['descriptors', total(board.descriptors)],
+    ['warm connections', total(board.backendWarm) + total(board.backendWarmReady)],
     ['timers', wheel.size],
     ['sessions of clients', total(clients.held)],
     ['sessions accepted and not counted as ended', accepted - ended],

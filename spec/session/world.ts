@@ -11,31 +11,26 @@ import { type Board, openBoard } from '../../lib/core/board.ts';
 import { cidrSet } from '../../lib/core/cidr.ts';
 import { openShardStats, type ShardStats } from '../../lib/core/shard-stats.ts';
 import { TimerWheel } from '../../lib/core/timer-wheel.ts';
-import type { PoolSnapshot, StickyOptions } from '../../lib/pool/snapshot.ts';
+import type { PoolSnapshot } from '../../lib/pool/snapshot.ts';
 import { encodeProxyV1 } from '../../lib/proxy-protocol/encode.ts';
-import { BackendSearch } from '../../lib/session/backend-search.ts';
+import { BackendDial } from '../../lib/session/backend-dial.ts';
+import { ClientIdentity } from '../../lib/session/client-identity.ts';
 import type { SessionContext } from '../../lib/session/context.ts';
 import { createPreparer } from '../../lib/session/preparation-plan.ts';
 import type { SessionRecord } from '../../lib/session/record.ts';
 import { Session } from '../../lib/session/session.ts';
 import type { Recalled, StickyMemory } from '../../lib/session/sticky.ts';
+import { type WarmSource, WarmStock } from '../../lib/session/warm-stock.ts';
 import type { ConnectionHandler } from '../../lib/transport/contract.ts';
-import { backend, pool } from '../balancer/pools.ts';
 import type { Random } from '../smtp/random.ts';
 import { createFakeTransport, FakeConnection, FakeSocket } from './fake-transport.ts';
 import { type BackendPeer, createBackend, createClient, type Peer, TEMPERS, type Temper } from './peers.ts';
+import { randomPools } from './random-pools.ts';
 
 export const HOST_NAME = 'edge.example';
 export const TIMEOUTS = { proxyHeaderMs: 3_000, handshakeMs: 20_000, idleMs: 8_000 };
 /** The clock never jumps further. */
 export const LONGEST_JUMP_MS = 700;
-const STICKY: StickyOptions = {
-  by: 'client-network',
-  ttlMs: 5_000,
-  timeoutMs: 100,
-  ipv4Prefix: 24,
-  ipv6Prefix: 80,
-};
 /** Sessions at a time; what comes beyond waits outside. */
 const CROWD = 14;
 
@@ -75,6 +70,12 @@ export interface World {
   readonly nowMs: number;
   readonly accepted: number;
   readonly descriptors: DescriptorBudget;
+  /** Backends of connections that were opened ahead of clients, and not taken. */
+  readonly warm: ReadonlyMap<FakeConnection, BackendPeer>;
+  /** Connections that were. */
+  readonly taken: number;
+  /** Lets all of them go. */
+  cool(): Promise<void>;
   readonly pool: PoolSnapshot;
   /** Sessions in the queue. */
   readonly waiting: number;
@@ -106,32 +107,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     throw new Error('put in on purpose');
   };
 
-  const identity = random.pick(['none', 'proxy-v1', 'proxy-v2'] as const);
-  const newPool = (): PoolSnapshot =>
-    pool(
-      Array.from({ length: 1 + random.below(4) }, (_, row) =>
-        backend(row, {
-          weight: 1 + random.below(3),
-          maxConnections: random.pick([1, 2, 4, Number.POSITIVE_INFINITY]),
-          backup: random.below(5) === 0,
-          admin: random.below(6) === 0 ? random.pick(['drain', 'maint'] as const) : 'ready',
-          health: random.below(10) === 0 ? 'down' : 'up',
-        }),
-      ),
-      {
-        identity,
-        balance: random.pick(['least-connections', 'round-robin', 'source-hash'] as const),
-        connect: {
-          timeoutMs: 1_000,
-          greetingTimeoutMs: 2_000,
-          attempts: 1 + random.below(4),
-          retryOnGreeting: random.pick([[], [421]]),
-        },
-        queue: { size: random.pick([1, 4, 20]), timeoutMs: 2_500 },
-        slowStartMs: random.pick([0, 1_000]),
-        sticky: random.pick([undefined, STICKY]),
-      },
-    );
+  const newPool = randomPools(random);
   const tempers = new Map<number, Temper>();
 
   const balancer = new Balancer(newPool(), {
@@ -167,6 +143,13 @@ export function createWorld(random: Random, faulty: boolean): World {
   const admission = createAdmission(rules(), 0, board, () => nowMs);
 
   const descriptors = createDescriptorBudget(board, random.pick([8, 24, 1_000, 1_000]));
+  const transport = createFakeTransport({ onDial, onError, complain });
+  const preparer = createPreparer();
+  const warmPeers = new Map<FakeConnection, BackendPeer>();
+  let taken = 0;
+  const lent = { board, stats, transport, wheel, preparer, descriptors, onError };
+  const warm = new WarmStock({ ...lent, random: () => random.below(1_000) / 1_000 });
+  warm.update([{ pool: balancer.pool, balancer }], HOST_NAME);
   const context: SessionContext = {
     listener: {
       row: 0,
@@ -186,8 +169,9 @@ export function createWorld(random: Random, faulty: boolean): World {
     descriptors,
     tls: null,
     routing: null,
-    transport: createFakeTransport({ onDial, onError, complain }),
-    preparer: createPreparer(),
+    transport,
+    preparer,
+    warm,
     wheel,
     sticky: memory,
     stats,
@@ -209,13 +193,32 @@ export function createWorld(random: Random, faulty: boolean): World {
 
   function onDial(connection: FakeConnection, handler: ConnectionHandler): void {
     mayThrow(50);
-    const entry = handler instanceof BackendSearch ? byHost.get(handler.client) : undefined;
-    if (entry === undefined) return complain('a backend was dialled for nobody');
+    const whom = handler instanceof BackendDial ? handler.whom : null;
+    const entry = whom instanceof ClientIdentity ? byHost.get(whom.host) : undefined;
     const { row } = balancer.pool.backends.find(({ address }) => address === connection.remote) ?? {
       row: -1,
     };
-    entry.backends.push(createBackend(connection.socket, random, tempers.get(row) ?? random.pick(TEMPERS)));
+    const peer = createBackend(connection.socket, random, tempers.get(row) ?? random.pick(TEMPERS));
+    if (entry !== undefined) entry.backends.push(peer);
+    else if (balancer.pool.warm !== undefined) warmPeers.set(connection, peer);
+    else complain('a backend was dialled for nobody');
   }
+
+  /** The stock as one session sees it: what it takes is its own, and nobody else's. */
+  const stockOf = (entryOf: () => Entry): WarmSource => ({
+    take(...of) {
+      const found = warm.take(...of);
+      if (found === null) return null;
+      const connection = found.connection as FakeConnection;
+      const peer = warmPeers.get(connection);
+      warmPeers.delete(connection);
+      taken++;
+      if (peer === undefined) complain('a warm connection was given to two sessions');
+      else entryOf().backends.push(peer);
+      return found;
+    },
+    died: (...of) => warm.died(...of),
+  });
 
   const accept = (): void => {
     const number = ++accepted;
@@ -228,7 +231,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     const socket = new FakeSocket(onError);
     const remote = header === null ? address(host) : address('10.1.2.3');
     const connection = new FakeConnection(socket, remote, address('2001:db8::1'), complain);
-    const session = new Session(context, connection);
+    const session = new Session({ ...context, warm: stockOf(() => entry) }, connection);
     const client = createClient(socket, random, header);
     const entry: Entry = {
       session,
@@ -253,6 +256,15 @@ export function createWorld(random: Random, faulty: boolean): World {
     wheel.advance();
     for (const answer of answers.splice(0, random.below(answers.length + 1))) answer();
     if (balancer.waiting > 0) balancer.serveQueue();
+    warm.tend();
+    for (const [connection] of warmPeers) if (connection.socket.over) warmPeers.delete(connection);
+  };
+
+  /** The operator has another pool. */
+  const update = (): void => {
+    const next = newPool();
+    warm.update([{ pool: next, balancer }], HOST_NAME);
+    balancer.update(next);
   };
 
   const operate = (): void => {
@@ -260,7 +272,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     if (kind < 4) {
       for (const { row } of balancer.pool.backends) tempers.delete(row);
       if (kind < 3) tempers.set(random.below(4), random.pick(TEMPERS));
-    } else if (kind < 7) balancer.update(newPool());
+    } else if (kind < 7) update();
     else if (kind < 9) admission.update(rules());
     else {
       const { name } = random.pick(balancer.pool.backends);
@@ -271,6 +283,13 @@ export function createWorld(random: Random, faulty: boolean): World {
   };
 
   const act = (): void => {
+    if (warmPeers.size > 0 && random.below(2) === 0) {
+      const peer = random.pick([...warmPeers.values()]);
+      if (random.below(2) === 0) peer.act();
+      else peer.socket.deliver();
+      return;
+    }
+    if (open.size === 0) return;
     const entry = random.pick([...open]);
     for (let tries = 0; tries < 4; tries++) {
       const peer = random.pick([entry.client, ...entry.backends]);
@@ -291,6 +310,11 @@ export function createWorld(random: Random, faulty: boolean): World {
     clients,
     descriptors,
     endings,
+    warm: warmPeers,
+    get taken() {
+      return taken;
+    },
+    cool: () => warm.close(),
     get nowMs() {
       return nowMs;
     },
@@ -311,7 +335,7 @@ export function createWorld(random: Random, faulty: boolean): World {
       if (kind === 0) operate();
       else if (kind < 8) pass(random.below(LONGEST_JUMP_MS));
       else if (kind < 16 && open.size < CROWD) accept();
-      else if (open.size > 0) act();
+      else act();
     },
     pass,
   };

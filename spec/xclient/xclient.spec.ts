@@ -9,7 +9,8 @@ t.test('what is offered is read from the reply to EHLO, and from nowhere else', 
   t.strictSame([...(offeredAttributes(['mx', 'SIZE 1', 'xclient  addr PORT']) ?? [])], ['ADDR', 'PORT']);
   t.equal(offeredAttributes(['XCLIENT ADDR', 'SIZE']), null, 'the first line is the host name');
   t.equal(offeredAttributes(['mx', 'XCLIENTS ADDR']), null);
-  t.strictSame([...(offeredAttributes(['mx', 'XCLIENT']) ?? ['none'])], []);
+  t.equal(offeredAttributes(['mx', 'XCLIENT']), null);
+  t.equal(offeredAttributes(['mx', 'XCLIENT NAME PORT']), null, 'a port without an address says nothing');
   t.end();
 });
 
@@ -21,7 +22,6 @@ t.test('only what is offered is said, and what is unknown is said to be unknown'
     'XCLIENT NAME=[UNAVAILABLE] REVERSE_NAME=[UNAVAILABLE] ADDR=192.0.2.7 PORT=4711 DESTADDR=198.51.100.1 DESTPORT=25',
   );
   t.equal(xclientCommand(new Set(['ADDR', 'LOGIN']), ends), 'XCLIENT ADDR=192.0.2.7');
-  t.equal(xclientCommand(new Set(['NAME', 'PORT']), ends), null, 'a port without an address says nothing');
   const six = { source: at('2001:db8::7', 25), destination: at('2001:db8::1', 25) };
   t.equal(xclientCommand(new Set(['ADDR']), six), 'XCLIENT ADDR=IPV6:2001:db8::7');
   const local: Address = { family: 'unix', path: '' };

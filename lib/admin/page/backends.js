@@ -95,6 +95,7 @@ function createRow({ pool, backend: { name } }) {
   const limit = h('span', { class: 'quiet' });
   const used = bar();
   const elsewhere = h('span', { class: 'under elsewhere' });
+  const warm = h('span', { class: 'under warm' });
   const picks = h('span', { class: 'amount' });
   const recent = h('span', { class: 'amount' });
   const failures = h('span', { class: 'quiet' });
@@ -115,7 +116,7 @@ function createRow({ pool, backend: { name } }) {
       h('span', { class: 'under' }, address, weight),
     ),
     cell('State', health.element, admin.element, scope),
-    cell('Sessions', h('span', {}, active, limit), used.element, elsewhere),
+    cell('Sessions', h('span', {}, active, limit), used.element, elsewhere, warm),
     cell('Picks/s', picks),
     cell('Failures', recent, failures),
     cell('Last check', why, h('span', {}, outcome, facts), detail, certificate.element),
@@ -142,6 +143,9 @@ function createRow({ pool, backend: { name } }) {
       put(elsewhere, 'title', 'at the other instances of the cluster');
       show(elsewhere, (backend.activeElsewhere ?? 0) > 0);
       say(elsewhere, `+ ${count(backend.activeElsewhere)} elsewhere`);
+      show(warm, backend.warm !== null);
+      say(warm, `+ ${count(backend.warm ?? 0)} warm`);
+      put(warm, 'title', 'connections that have greeted and wait for a session');
       say(picks, rate(series.rateOf('backends', keyOf(poolName, name), 'picks')));
       const grown = lately.failures(poolName, name, backend.failures);
       put(recent, 'data-some', grown > 0 ? 'yes' : null);
