@@ -22,7 +22,7 @@ import { sayLast } from './refusal.ts';
 import type { SearchOwner } from './search-owner.ts';
 import { type RouterOwner, ServerNameRouter } from './server-name-router.ts';
 import { guarded, handshakeOf, relayOf } from './serving.ts';
-import { assertTransition, type SessionState } from './state.ts';
+import { assertTransition, isWithoutBackend, type SessionState } from './state.ts';
 import { type TlsOwner, TlsSide } from './tls-side.ts';
 
 /**
@@ -213,12 +213,12 @@ export class Session
 
   /** The instance stops: who waits hears 421 now, everybody else may finish. */
   drain(): void {
-    if (this.#isIn('accepting', 'routing', 'selecting')) this.#refuse('shutdown');
+    if (isWithoutBackend(this.#state)) this.#refuse('shutdown');
   }
 
   /** The instance has waited long enough, or the operator wants the backend for himself. */
   cut(cause: 'shutdown' | 'maintenance'): void {
-    const unserved = this.#isIn('accepting', 'routing', 'selecting', 'connecting');
+    const unserved = isWithoutBackend(this.#state) || this.#state === 'connecting';
     if (unserved || this.#handshake?.atCommand === true) this.#refuse(cause);
     else this.terminate(cause);
   }
@@ -252,10 +252,6 @@ export class Session
     this.#context.onClosed(this);
     // Last: whatever becomes of the record, nothing is held any more.
     this.guard(() => this.#context.record?.(makeRecord(this.#source(), ending)));
-  }
-
-  #isIn(...states: readonly SessionState[]): boolean {
-    return states.includes(this.#state);
   }
 
   /** The one gate. */

@@ -28,3 +28,8 @@ const MAY_FOLLOW: Readonly<Record<SessionState, readonly SessionState[]>> = {
 export function assertTransition(from: SessionState, to: SessionState): void {
   if (!MAY_FOLLOW[from].includes(to)) throw new Error(`a session may not go from ${from} to ${to}`);
 }
+
+/** No backend has been chosen: what is said to the client is ours to say. */
+export function isWithoutBackend(state: SessionState): boolean {
+  return state === 'accepting' || state === 'routing' || state === 'selecting';
+}

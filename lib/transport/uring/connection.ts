@@ -3,7 +3,6 @@ import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts'
 import { AGAIN, dialReason, INTERRUPTED, isShortage } from '../linux/errno.ts';
 import type { MemoryAddress } from '../linux/libc.ts';
 import { NAMELESS } from '../linux/sockaddr.ts';
-import { setKeepAlive } from '../linux/tcp-options.ts';
 import { SILENT } from '../silent.ts';
 import { BULK_OCTETS, pump } from './bulk.ts';
 import { KIND, type Kind } from './operations.ts';
@@ -87,13 +86,6 @@ export class UringConnection extends UringSocket implements Connection {
     this.state &= ~IS.PAUSED;
     if (this.#held !== null || (this.is(IS.PEER_ENDED) && !this.is(IS.END_TOLD))) this.#goOnLater();
     else this.startReceive(false);
-  }
-
-  keepAlive(): void {
-    if (this.is(IS.KEPT_ALIVE | IS.GONE)) return;
-    this.state |= IS.KEPT_ALIVE;
-    const { libc, tcp } = this.shared;
-    if (this.remote.family !== 'unix') setKeepAlive(libc, this.descriptor, tcp);
   }
 
   end(): void {

@@ -1,5 +1,7 @@
+import type { Address } from '../../core/address.ts';
 import { CLOSED, type DescriptorHolder } from '../linux/descriptor.ts';
 import type { MemoryAddress } from '../linux/libc.ts';
+import { setKeepAlive } from '../linux/tcp-options.ts';
 import { KIND, type Kind, type OperationOwner, tagOf } from './operations.ts';
 import type { Outbox } from './outbox.ts';
 import type { Completion } from './ring.ts';
@@ -26,6 +28,7 @@ export abstract class UringSocket implements DescriptorHolder, OperationOwner {
   generation = 0;
   /** Of `IS`. */
   state: number;
+  abstract readonly remote: Address;
   protected readonly shared: Shared;
   readonly #slot: number;
   #underWay = 0;
@@ -40,6 +43,13 @@ export abstract class UringSocket implements DescriptorHolder, OperationOwner {
   /** Any of these. */
   is(flags: number): boolean {
     return (this.state & flags) !== 0;
+  }
+
+  keepAlive(): void {
+    if (this.is(IS.KEPT_ALIVE | IS.GONE)) return;
+    this.state |= IS.KEPT_ALIVE;
+    const { libc, tcp } = this.shared;
+    if (this.remote.family !== 'unix') setKeepAlive(libc, this.descriptor, tcp);
   }
 
   completed(kind: Kind, completion: Completion): void {
