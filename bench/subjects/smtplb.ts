@@ -110,16 +110,20 @@ export function smtplbSubject(options: SmtplbOptions): Subject {
 /** This project with what it chooses by itself. */
 export const smtplb = smtplbSubject({ name: 'smtplb' });
 
-const transports = ['net', 'epoll'] as const;
+const transports = ['net', 'epoll', 'io_uring'] as const;
 
 /** Each transport, in one thread and in two, and with the log an operator would have. */
 export const smtplbVariants: readonly Subject[] = transports.flatMap(transport => [
-  smtplbSubject({ name: `smtplb-${transport}`, usual: true, settings: { transport, shards: 1 } }),
-  smtplbSubject({ name: `smtplb-${transport}-2`, settings: { transport, shards: 2 } }),
+  smtplbSubject({ name: nameOf(transport), usual: true, settings: { transport, shards: 1 } }),
+  smtplbSubject({ name: `${nameOf(transport)}-2`, settings: { transport, shards: 2 } }),
   smtplbSubject({
-    name: `smtplb-${transport}-log`,
+    name: `${nameOf(transport)}-log`,
     base: 'haproxy-log',
     settings: { transport, shards: 1 },
     accessLog: true,
   }),
 ]);
+
+function nameOf(transport: (typeof transports)[number]): string {
+  return `smtplb-${transport === 'io_uring' ? 'uring' : transport}`;
+}

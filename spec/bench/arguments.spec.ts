@@ -13,7 +13,14 @@ t.test('without a suite it is mail passed through, and all of it', async t => {
   const options = parsed();
   t.equal(options.suite.name, 'relay');
   t.strictSame(options.workloads, options.suite.workloads);
-  t.strictSame(names(options.subjects), ['direct', 'smtplb-net', 'smtplb-epoll', 'haproxy', 'nginx']);
+  t.strictSame(names(options.subjects), [
+    'direct',
+    'smtplb-net',
+    'smtplb-epoll',
+    'smtplb-uring',
+    'haproxy',
+    'nginx',
+  ]);
   t.equal(options.rounds, 5);
 });
 
