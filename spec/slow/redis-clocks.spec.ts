@@ -59,6 +59,7 @@ t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }
     `greeting at the other after ${waited(since, 0.99).toFixed(1)} ms at the 99th percentile, ` +
       `${waited(traffic.served.slice(0, before), 0.99).toFixed(1)} ms before`,
   );
+  for (const { msg } of survivor.lines()) t.comment(`log of the other: ${msg}`);
   t.ok(goneMs < COUNTS_LEASE_MS + 2 * HEARTBEAT_MS);
   t.same(
     since.filter(({ fault }) => fault !== null).map(({ fault }) => fault),
