@@ -44,7 +44,7 @@ t.test('what is wrong is said', async t => {
 });
 
 t.test('every base and direct way is a subject of its suite', async t => {
-  for (const { suite } of [parsed(), parsed('tls')]) {
+  for (const { suite } of [parsed(), parsed('tls'), parsed('warm')]) {
     const all = new Set(names(suite.subjects));
     for (const name of [suite.base, suite.nothing, ...suite.subjects.map(one => one.base)])
       if (name !== undefined) t.ok(all.has(name), `${name} in ${suite.name}`);
