@@ -54,7 +54,7 @@ function suffer(fault: ThreadFault): void {
       return;
     case 'memory': {
       const kept: object[] = [];
-      for (;;) kept.push(new Array(10_000).fill(kept));
+      for (;;) kept.push(new Array(500_000).fill(kept));
     }
     case 'hang':
       for (;;);
