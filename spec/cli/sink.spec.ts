@@ -5,6 +5,7 @@ import { createDialogue, SINK_LINE_OCTETS, SINK_RECIPIENTS } from '../../lib/cli
 import { createDotScanner } from '../../lib/cli/sink/dot-scanner.ts';
 import { startSink } from '../../lib/cli/sink/sink.ts';
 import { formatAddress } from '../../lib/core/address.ts';
+import { LOADER, moduleUrl } from '../support/checkout.ts';
 import { eventually, eventuallyEqual, within } from '../support/eventually.ts';
 import { loopback } from '../support/free-port.ts';
 import { needs } from '../support/needs.ts';
@@ -244,18 +245,10 @@ t.test('smtp-source', needs('smtp-source'), async t => {
 
 // As bin/ calls it.
 const program = `
-  import { sinkCommand } from './lib/cli/sink/command.ts';
+  import { sinkCommand } from ${JSON.stringify(moduleUrl('lib/cli/sink/command'))};
   process.exitCode = await sinkCommand(process.argv.slice(1));
 `;
-const sinkArguments = (...args: string[]) => [
-  '--import',
-  'tsx',
-  '--input-type=module',
-  '-e',
-  program,
-  '--',
-  ...args,
-];
+const sinkArguments = (...args: string[]) => [...LOADER, '--input-type=module', '-e', program, '--', ...args];
 
 t.test('the command listens, says where, and ends on a signal with its totals', async t => {
   const sink = start(
@@ -292,20 +285,12 @@ t.test('the command says what is wrong with its arguments', async t => {
   ];
   // One process for all of them: starting one is what takes the time.
   const all = `
-    import { sinkCommand } from './lib/cli/sink/command.ts';
+    import { sinkCommand } from ${JSON.stringify(moduleUrl('lib/cli/sink/command'))};
     process.stderr.write = text => process.stdout.write(text);
     for (const args of JSON.parse(process.argv[1])) console.log('status', await sinkCommand(args));
   `;
   const given = JSON.stringify(cases.map(({ args }) => args));
-  const exit = await run(t, process.execPath, [
-    '--import',
-    'tsx',
-    '--input-type=module',
-    '-e',
-    all,
-    '--',
-    given,
-  ]);
+  const exit = await run(t, process.execPath, [...LOADER, '--input-type=module', '-e', all, '--', given]);
   t.equal(exit.exitCode, 0, exit.stderr);
   const parts = exit.stdout.split(/status (\d)\n/);
   cases.forEach(({ args, status, said }, at) => {

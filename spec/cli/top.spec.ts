@@ -3,6 +3,7 @@ import type { BackendStatus, StatusDocument } from '../../lib/admin/status.ts';
 import { ratesBetween } from '../../lib/cli/top/rates.ts';
 import { bytesText, screenLines } from '../../lib/cli/top/screen.ts';
 import { formatAddress } from '../../lib/core/address.ts';
+import { COMMAND } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
@@ -118,7 +119,7 @@ t.test(
     const settings = mx([formatAddress(backend.address)]);
     const socket = `${await temporaryDirectory(t)}/admin.sock`;
     const instance = await startInstance(t, 'net', { ...settings, admin: { listen: '127.0.0.1:0', socket } });
-    const command = `${process.execPath} --import tsx bin/smtplb.ts top --interval 0.1 --admin unix:${socket}`;
+    const command = `${COMMAND.join(' ')} top --interval 0.1 --admin unix:${socket}`;
     const top = start(t, 'script', ['-qfec', command, '/dev/null'], { interactive: true });
     await top.printed(/mx\/b1/);
     top.write('d');

@@ -23,7 +23,7 @@ const MANY = 20;
 /** Backends b0 to b19 of pool mx, all at one address, each checked by three. */
 const backendsAt = (address: Address, instances = 3): CheckedBackend[] =>
   Array.from({ length: MANY }, (_, at) => ({
-    ...checked(address, { intervalMs: INTERVAL_MS, timeoutMs: 2_000, instances }),
+    ...checked(address, { intervalMs: INTERVAL_MS, timeoutMs: 10_000, instances }),
     backend: `b${at}`,
   }));
 

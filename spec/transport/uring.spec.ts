@@ -1,7 +1,9 @@
 /** What only the io_uring transport has: refusals of the kernel, buffers that all share, accepts that run dry. */
+
 import t from 'tap';
 import type { Machine } from '../../lib/transport/linux/foreign.ts';
 import { loadUring } from '../../lib/transport/uring/load.ts';
+import { LOADER, moduleUrl } from '../support/checkout.ts';
 import { eventually } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import { run } from '../support/processes.ts';
@@ -17,8 +19,7 @@ t.test('where it can be had it works, and where not a sentence says why', async 
 });
 
 t.test('a kernel that refuses is named', needs('strace'), async t => {
-  const script =
-    "import('./lib/transport/uring/load.ts').then(async m => console.log('said: ' + (await m.loadUring()).reason))";
+  const script = `import(${JSON.stringify(moduleUrl('lib/transport/uring/load'))}).then(async m => console.log('said: ' + (await m.loadUring()).reason))`;
   for (const [call, error] of [
     ['io_uring_setup', 'EPERM'],
     ['io_uring_setup', 'ENOSYS'],
@@ -26,7 +27,7 @@ t.test('a kernel that refuses is named', needs('strace'), async t => {
   ] as const) {
     const { stdout } = await run(t, 'strace', [
       ...['-f', '-qq', '-o', '/dev/null', '-e', `trace=${call}`, '-e', `inject=${call}:error=${error}`],
-      ...[process.execPath, '--import', 'tsx', '--eval', script],
+      ...[process.execPath, ...LOADER, '--eval', script],
     ]);
     t.match(
       stdout,
