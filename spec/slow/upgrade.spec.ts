@@ -284,8 +284,9 @@ t.test('the configuration may change at an upgrade: sockets go where they belong
 t.test('told to stop during an upgrade: nobody is left', async t => {
   const backend = await startScriptedBackend(t, smtp());
   const admin: Address = { family: 'unix', path: join(await temporaryDirectory(t), 'admin.sock') };
-  const settings = { ...mx([formatAddress(backend.address)]), admin: { socket: admin.path } };
-  const second = await startCommand(t, settings);
+  // The client says goodbye when all else has been looked at.
+  const patience = { drainTimeout: '60s', admin: { socket: admin.path } };
+  const second = await startCommand(t, { ...mx([formatAddress(backend.address)]), ...patience });
   ended(t, second);
   const client = await connectClient(t, second.address);
   await client.expect(220);
