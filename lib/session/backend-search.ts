@@ -7,6 +7,7 @@ import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
 import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
+import { NO_GATE, NOTHING } from './at-rest.ts';
 import { BackendDial, type DialOwner } from './backend-dial.ts';
 import { CAUSE_OF, type FailedTry, faultOf } from './backend-faults.ts';
 import type { Prepared } from './backend-preparation.ts';
@@ -23,7 +24,7 @@ import { type IntroductionOwner, XclientIntroduction } from './xclient-introduct
  */
 export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, IntroductionOwner, OpeningOwner {
   readonly client: string;
-  readonly triedRows: number[] = [];
+  triedRows: readonly number[] = NOTHING;
   readonly failedTries: FailedTry[] = [];
   /** The backend whose slot is taken. */
   backend: BackendSnapshot | null = null;
@@ -53,8 +54,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   #isWarm = false;
   /** What is still to be said before the greeting. */
   #opening: XclientIntroduction | StarttlsOpening | null = null;
-  #gate: GreetingGate = createGreetingGate();
-  #held: Uint8Array[] = [];
+  #gate: GreetingGate = NO_GATE;
+  #held: readonly Uint8Array[] = NOTHING;
 
   constructor(client: string, context: SessionContext, owner: SearchOwner) {
     this.client = client;
@@ -177,7 +178,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   onBytes(bytes: Uint8Array): void {
     switch (this.#gate.offer(bytes)) {
       case 'more':
-        this.#held.push(Uint8Array.from(bytes));
+        this.#held = [...this.#held, Uint8Array.from(bytes)];
         return;
       case 'good':
         return this.#greeted(bytes);
@@ -234,6 +235,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   #awaitGreeting(): void {
     const { balancer, wheel } = this.#context;
     this.#enter('greeting');
+    this.#gate = createGreetingGate();
     wheel.arm(this.#timer, balancer.pool.connect.greetingTimeoutMs);
   }
 
@@ -246,32 +248,29 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   #found(greeting: readonly Uint8Array[]): void {
     const { balancer, stats, wheel } = this.#context;
-    const { backend } = this;
-    const connection = this.#connection;
+    const [backend, connection] = [this.backend, this.#connection];
     if (backend === null || connection === null) return;
     wheel.cancel(this.#timer);
     this.greetingMs = this.#sinceStage();
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
     if (this.#gate.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
-    this.#held = [];
+    this.#held = NOTHING;
+    this.#gate = NO_GATE;
     this.#opening = null;
     this.#connection = null; // it is the owner's now
     this.#enter('idle');
     this.#owner.onFound(connection, greeting);
   }
 
-  /**
-   * The greeting is a refusal that `retryOnGreeting` names: another backend if there is one right now. If there is
-   * none, the backend's own words are better than ours.
-   */
+  /** `retryOnGreeting` names this refusal: another backend, if there is one now. Else its own words are better than ours. */
   #movedOn(): boolean {
     const { balancer } = this.#context;
     const { attempts, retryOnGreeting } = balancer.pool.connect;
     const { backend } = this;
     const isLast = this.failedTries.length + 1 >= attempts;
     if (backend === null || isLast || !retryOnGreeting.includes(this.#gate.code)) return false;
-    this.triedRows.push(backend.row);
+    this.triedRows = [...this.triedRows, backend.row];
     const next = balancer.select(this);
     if (typeof next === 'string') return false;
     this.#leaveBackend(backend, 'busy-greeting');
@@ -288,7 +287,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
       this.#stop();
       return this.#dialBackend(backend);
     }
-    this.triedRows.push(backend.row);
+    this.triedRows = [...this.triedRows, backend.row];
     this.#leaveBackend(backend, fault, detail);
     if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
       this.#select();
@@ -326,8 +325,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     this.#connection?.destroy();
     this.#connection = null;
     this.#opening = null;
-    this.#held = [];
-    this.#gate = createGreetingGate();
+    this.#held = NOTHING;
+    this.#gate = NO_GATE;
     this.#stage = 'idle';
   }
 

@@ -2,6 +2,11 @@ import { EARLY_CLIENT_OCTETS } from '../core/limits.ts';
 import type { Cause } from '../core/termination.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 
+export interface EarlyOwner {
+  /** The client has vanished; there is nobody left to find a backend for. */
+  onGone(cause: Cause): void;
+}
+
 /**
  * A client whose backend is not chosen yet. SMTP clients wait for the greeting, so this holds nothing in the usual
  * case; who speaks early is held back, within a bound, and a half-close is remembered.
@@ -12,13 +17,12 @@ export class EarlyClient implements ConnectionHandler {
   /** It has closed its direction. */
   ended = false;
   readonly #connection: Connection;
-  readonly #onGone: (cause: Cause) => void;
+  readonly #owner: EarlyOwner;
   #octets = 0;
 
-  /** `onGone`: the client has vanished; there is nobody left to find a backend for. */
-  constructor(connection: Connection, onGone: (cause: Cause) => void) {
+  constructor(connection: Connection, owner: EarlyOwner) {
     this.#connection = connection;
-    this.#onGone = onGone;
+    this.#owner = owner;
   }
 
   onConnect(): void {}
@@ -32,12 +36,12 @@ export class EarlyClient implements ConnectionHandler {
   onEnd(): void {
     this.ended = true;
     // Who leaves without a word was a probe or has given up: no backend need be troubled.
-    if (this.held.length === 0) this.#onGone('client-closed');
+    if (this.held.length === 0) this.#owner.onGone('client-closed');
   }
 
   onDrain(): void {}
 
   onClose(reason: CloseReason): void {
-    this.#onGone(reason === 'failed' ? 'internal' : 'client-reset');
+    this.#owner.onGone(reason === 'failed' ? 'internal' : 'client-reset');
   }
 }

@@ -42,7 +42,6 @@ export class Session
   #state: SessionState = 'accepting';
   /** Why the session ends, and where it was then; decided once, though `closing` may take a while. */
   #ending: Ending | null = null;
-
   readonly who: ClientIdentity;
   #admitted: Client | null = null;
   readonly #descriptors: DescriptorHold;
@@ -65,7 +64,7 @@ export class Session
     this.#account = new SessionAccount(context.stats, context.listener.row);
     this.#descriptors = new DescriptorHold(context.descriptors, () => this.terminate('descriptors'));
     this.#tls = context.tls === null ? null : new ClientTls(context.tls, context, client);
-    this.#early = new EarlyClient(client, cause => this.terminate(cause));
+    this.#early = new EarlyClient(client, this);
     client.handler = this.#early;
   }
 
@@ -110,7 +109,7 @@ export class Session
     this.terminate('proxy-header');
   }
 
-  onGone(cause: 'client-closed' | 'client-reset'): void {
+  onGone(cause: Cause): void {
     this.terminate(cause);
   }
 
