@@ -186,8 +186,11 @@ for (const name of TRANSPORTS) {
     accepted.connection.handler = {
       ...handler,
       onBytes(bytes) {
-        told.push(`first ${bytes}`);
-        accepted.connection.handler = { ...handler, onBytes: more => void told.push(`second ${more}`) };
+        told.push(`first ${Buffer.from(bytes)}`);
+        accepted.connection.handler = {
+          ...handler,
+          onBytes: more => void told.push(`second ${Buffer.from(more)}`),
+        };
         dialled.connection.write(Buffer.from('b'));
       },
     };
