@@ -17,6 +17,8 @@ import { type Stream, startTraffic, type Traffic } from './redis-traffic.ts';
 export const keys = keysOf('edge');
 /** Slots of the limited backend; sessions want more of them now and then. */
 export const LIMIT = 6;
+/** The pool of sessions that go to a backend of their own without smtplb: what they wait for is the machine. */
+export const DIRECT = 'direct';
 const KNOWN = 40;
 const STICKY_BACKENDS = 3;
 
@@ -52,6 +54,7 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
   await remember(redis);
   const named = async (hostName: string) =>
     formatAddress((await startScriptedBackend(t, smtp({ hostName }))).address);
+  const control = await startScriptedBackend(t, smtp());
   const backends = await Promise.all(['b1', 'b2', 'b3'].map(name => named(`${name}.example`)));
   const [b1 = '', b2 = ''] = backends;
   const pool = (name: string, of: readonly object[], rest: object = {}) => ({ name, ...rest, backends: of });
@@ -87,7 +90,7 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
 
   // The capped pool has a little more to do than its limit allows, the others as much as a test can watch.
   let fresh = 0;
-  const streams = edges.flatMap(({ command }): Stream[] => {
+  const through = edges.flatMap(({ command }): Stream[] => {
     const to = (listener: string) => command.addressOf(listener) as IpAddress;
     const some = () => known(Math.floor(Math.random() * KNOWN));
     return [
@@ -97,6 +100,10 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
       { pool: 'sticky', to: to('sticky'), from: () => stranger(fresh++), everyMs: 120, stayMs: 0 },
     ];
   });
+  const streams = [
+    ...through,
+    { pool: DIRECT, to: control.address, from: () => '127.0.0.1', everyMs: 60, stayMs: 0 },
+  ];
   await introduce(t, edges);
   const traffic = startTraffic(t, streams);
   const arena: Arena = {

@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { COUNTS_LEASE_MS, HEARTBEAT_MS } from '../../lib/cluster/limits.ts';
+import type { IpAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import { startRedis } from '../support/redis.ts';
@@ -36,7 +37,10 @@ t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }
   const [survivor, victim] = edges;
   await traffic.more(250);
   const before = traffic.served.length;
-  for (const stream of streams.slice(streams.length / 2)) traffic.without(stream);
+  const ports = ['limited', 'capped', 'sticky'].map(
+    name => (victim.command.addressOf(name) as IpAddress).port,
+  );
+  for (const stream of streams) if (ports.includes(stream.to.port)) traffic.without(stream);
   await traffic.more(50);
   const from = traffic.served.length;
   const seen = async () => {
