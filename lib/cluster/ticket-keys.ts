@@ -115,18 +115,8 @@ export function createTicketSharing(options: TicketSharingOptions): TicketSharin
     return true;
   };
 
-  const exchange = async (): Promise<void> => {
-    if (isUnderWay) return;
-    askedMs = now();
-    const seal = sealOf();
-    if (seal !== sealInUse) {
-      // Who has other private keys now has other company.
-      sealInUse = seal;
-      known = new Map();
-      isShared = false;
-    }
-    if (seal === null) return;
-    isUnderWay = true;
+  /** What Redis has is known, and has what it lacked. */
+  const talk = async (seal: TicketSeal): Promise<void> => {
     let offer: Offer | null = null;
     for (let offers = 0; offers <= MOST_OFFERS; offers++) {
       const answer = await ask(seal, offer);
@@ -137,8 +127,29 @@ export function createTicketSharing(options: TicketSharingOptions): TicketSharin
       offer = read(seal, answer);
       if (offer === null) break;
     }
-    isUnderWay = false;
     if (period !== null) use(period);
+  };
+
+  const exchange = async (): Promise<void> => {
+    if (isUnderWay) return;
+    isUnderWay = true;
+    askedMs = now();
+    try {
+      const seal = sealOf();
+      if (seal !== sealInUse) {
+        // Who has other private keys now has other company.
+        sealInUse = seal;
+        known = new Map();
+        isShared = false;
+      }
+      if (seal !== null) await talk(seal);
+    } catch (error) {
+      // OpenSSL's own words are kept out: nobody promises what they quote.
+      const { code = 'unknown' } = error as NodeJS.ErrnoException;
+      log.warn({ event: 'ticket-keys', code }, 'ticket keys were not exchanged; those in use stay');
+    } finally {
+      isUnderWay = false;
+    }
   };
 
   return {

@@ -220,3 +220,15 @@ t.test('a resumed session knows the certificate its client has shown', needs('op
   ]);
   await t.rejects(handshake(t, server, { servername: 'mx.example.net' }), /certificate required|closed/);
 });
+
+t.test('a client may not negotiate anew within TLS 1.2', needs('openssl'), async t => {
+  const authority = await createAuthority(t);
+  const server = await serve(t, snapshotOf([await authority.issue({ names: ['mx.example.net'] })]));
+  const socket = await handshake(t, server, { maxVersion: 'TLSv1.2' });
+  const refused = await new Promise<Error | null>(resolve => {
+    socket.once('error', resolve);
+    socket.renegotiate({ rejectUnauthorized: false }, resolve);
+  });
+  t.match(refused, { message: /no renegotiation/i });
+  t.equal(server.infos.length, 1);
+});
