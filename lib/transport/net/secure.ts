@@ -23,7 +23,7 @@ function secureAsClient(connection: NetConnection, options: TlsClientOptions): v
   connection.adopt(plain => {
     const socket = startTls(plain, options);
     if (onSession !== undefined) socket.on('session', onSession);
-    socket.on('secureConnect', () => connection.secured(backendInfo(socket, serverName)));
+    socket.once('secureConnect', () => connection.secured(backendInfo(socket, serverName)));
     return told(socket, connection);
   });
 }
@@ -85,7 +85,7 @@ class ServerHandshake {
       highWaterMark: this.#highWaterMark,
     };
     const socket = new TLSSocket(plain, options);
-    socket.on('secure', () => {
+    socket.once('secure', () => {
       const info = infoOf(socket, serverName, () => verifyError(socket));
       if (clientCertificates !== 'required' || info.peer?.verified === true) this.#connection.secured(info);
       else {
