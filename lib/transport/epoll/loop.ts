@@ -7,7 +7,7 @@ import {
   type DescriptorTable,
   openDescriptorRecord,
 } from '../linux/descriptor.ts';
-import { isPassing, type Result, systemError } from '../linux/errno.ts';
+import { type Result, systemError, WaitFailures } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import type { Libc } from '../linux/libc.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
@@ -48,6 +48,7 @@ export class Loop {
   readonly onError: (error: unknown) => void;
   readonly #epoll: number;
   readonly #wake: Wake;
+  readonly #failures = new WaitFailures();
   readonly #longestWaitMs: number;
   readonly #clock: MonotonicMs;
   #queue: Ready[] = [];
@@ -163,7 +164,7 @@ export class Loop {
     const { libc, table } = this;
     const count = libc.wait(this.#epoll, waitMs);
     // Nobody here would ever be served again: better a thread that dies, and is replaced.
-    if (count < 0 && !isPassing(count)) throw systemError('epoll_wait', count, 'of a shard');
+    if (this.#failures.hopeless(count)) throw systemError('epoll_wait', count, 'of a shard');
     for (let at = 0; at < count; at++) {
       const owner = table.ownerOf(libc.descriptorAt(at), libc.generationAt(at));
       if (owner === undefined) continue; // closed by a callback earlier in this batch

@@ -51,11 +51,25 @@ export function isShortage(result: Result): boolean {
   return result === -ENOBUFS || result === -ENOMEM;
 }
 
+/** Waits in the kernel that fail in a row, as no wait should, before there is nothing to wait on any more. */
+const HOPELESS = 8;
+
 /**
- * A wait in the kernel that was cut short, or not even begun: the next one may do better. Anything else says that there is
- * nothing to wait on any more.
+ * Counts waits in the kernel that fail for another reason than that they were cut short, or not even begun. One alone says
+ * little: the error's number is asked for after the call, and the runtime may have made a call of its own in between.
  */
-export function isPassing(result: Result): boolean {
+export class WaitFailures {
+  #inARow = 0;
+
+  /** Looks at the result of a wait; true where the kernel has said again and again that it is no use. */
+  hopeless(result: Result): boolean {
+    this.#inARow = result >= 0 || isPassing(result) ? 0 : this.#inARow + 1;
+    return this.#inARow >= HOPELESS;
+  }
+}
+
+/** The next wait may do better. */
+function isPassing(result: Result): boolean {
   return (
     result === AGAIN || result === INTERRUPTED || result === -ETIME || result === -EBUSY || isShortage(result)
   );

@@ -1,4 +1,4 @@
-import { isPassing, type Result, systemError } from '../linux/errno.ts';
+import { type Result, systemError, WaitFailures } from '../linux/errno.ts';
 import type { Mapping, Memory, MemoryAddress, RingCalls } from '../linux/libc.ts';
 
 /**
@@ -15,6 +15,7 @@ export class Ring {
   readonly #sqes: Int32Array;
   readonly #at: Offsets;
   readonly #wait: Memory;
+  readonly #failures = new WaitFailures();
   readonly #completion: Completion = { tag: 0, result: 0, buffer: -1, more: false };
   #tail = 0;
   #submitted = 0;
@@ -60,7 +61,7 @@ export class Ring {
     // What was not taken (a signal, no memory) stays in the queue for the next time.
     this.#submitted = Atomics.load(this.#words, this.#at.sqHead);
     // Nobody here would ever be served again: better a thread that dies, and is replaced.
-    if (entered < 0 && !isPassing(entered)) throw systemError('io_uring_enter', entered, 'of a shard');
+    if (this.#failures.hopeless(entered)) throw systemError('io_uring_enter', entered, 'of a shard');
     return entered;
   }
 

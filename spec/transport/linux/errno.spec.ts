@@ -6,6 +6,7 @@ import {
   isOneClientsFault,
   isShortage,
   systemError,
+  WaitFailures,
 } from '../../../lib/transport/linux/errno.ts';
 
 const { errno } = constants;
@@ -51,4 +52,14 @@ t.test('an error is told as Node tells its own', async t => {
     syscall: 'bind',
     message: 'bind EADDRINUSE 127.0.0.1 port 25',
   });
+});
+
+t.test('a wait that fails once is tried again; one that fails on and on is hopeless', async t => {
+  const waits = new WaitFailures();
+  const passing = [errno.EINTR, errno.EAGAIN, errno.ETIME, errno.EBUSY, errno.ENOMEM].map(code => -code);
+  for (const result of [...passing, ...passing, 0, 3]) t.notOk(waits.hopeless(result), `${result}`);
+  const failed = (times: number) => Array.from({ length: times }, () => waits.hopeless(-errno.EBADF));
+  t.notOk(failed(7).includes(true));
+  t.notOk(waits.hopeless(-errno.EINTR), 'one that was cut short begins the count anew');
+  t.strictSame(failed(8), [...Array(7).fill(false), true]);
 });
