@@ -96,6 +96,7 @@ t.test('only what has no default is required', async t => {
     '.pools[].check.mail.to',
     '.pools[].tls.certificate.cert',
     '.pools[].tls.certificate.key',
+    '.pools[].warm.size',
   ]);
 });
 
