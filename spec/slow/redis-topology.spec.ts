@@ -79,12 +79,16 @@ t.test('Redis Cluster: the slot of all keys moves while sessions run', redis, as
   const owner = await ownerOf(cluster);
   const other = cluster.nodes.find(node => node !== owner) as RedisServer;
   const arena = await startArena(t, owner, { way });
+  // Between them, both nodes refuse in turn (ASK, TRYAGAIN, MOVED), and answer again.
+  const blows = 3;
   await ordeal(t, arena, {
     what: 'the slot moves',
+    blows,
     begin: () => moveSlot(t, cluster, owner, other),
   });
   await ordeal(t, arena, {
     what: 'and back',
+    blows,
     begin: () => moveSlot(t, cluster, other, owner),
   });
 });
