@@ -21,7 +21,7 @@ const UPGRADES = 20;
 /** Each process has another number of shards than the one before it, where the transport is one for several. */
 const SHARDS = TRANSPORTS.length > 1 ? [2, 1, 3] : [1];
 
-t.test('twenty upgrades under load', { timeout: 200_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
+t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
   const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];
   const idle = await startScriptedBackend(t, smtp());
   const directory = await temporaryDirectory(t);
