@@ -5,10 +5,11 @@ import { formatAddress } from '../../lib/core/address.ts';
 import { spawnShard } from '../../lib/shard/spawn.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
 import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transport/fast.ts';
-import { type Instance, mx, startInstance } from '../support/instance.ts';
+import { mx, startInstance } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
+import { delivers } from './delivers.ts';
 
 const KINDS: TransportName[] = ['net'];
 for (const name of FAST_TRANSPORTS) if ((await loadFast(name)).reason === undefined) KINDS.push(name);
@@ -30,15 +31,6 @@ async function threaded(
   };
   const instance = await startInstance(owner, 'net', settings, shards);
   return { instance, lose: () => workers.at(-1)?.terminate() };
-}
-
-async function delivers(owner: Owner, instance: Instance): Promise<void> {
-  const client = await connectClient(owner, instance.address());
-  await client.expect(220);
-  await client.command('EHLO after.example', 250);
-  await client.deliver();
-  await client.command('QUIT', 221);
-  client.end();
 }
 
 for (const transport of KINDS)

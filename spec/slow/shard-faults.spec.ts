@@ -3,11 +3,11 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transport/fast.ts';
+import { delivers } from '../shard/delivers.ts';
 import { faultyShards } from '../shard/faulty-shards.ts';
 import { FAULTS, type ThreadFault } from '../shard/faulty-thread.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
-import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
@@ -43,15 +43,6 @@ const mappedRings = (): number =>
     .split('\n')
     .filter(line => line.includes('io_uring')).length;
 
-async function talk(owner: Owner, instance: Instance): Promise<void> {
-  const client = await connectClient(owner, instance.address());
-  await client.expect(220);
-  await client.command('EHLO some.example', 250);
-  await client.deliver();
-  await client.command('QUIT', 221);
-  client.end();
-}
-
 for (const transport of KINDS)
   t.test(`${transport}: a thread that exits, throws, runs out of memory, hangs`, async t => {
     const backend = await startScriptedBackend(t, smtp());
@@ -59,7 +50,7 @@ for (const transport of KINDS)
     const settings = mx([formatAddress(backend.address)], {}, { limits: { perClient: { connections: 2 } } });
     const instance = await startInstance(t, transport, settings, shards.choice);
     const before = instance.address();
-    await talk(t, instance);
+    await delivers(t, instance);
     await instance.idle();
     const [descriptors, rings] = [openDescriptors(), mappedRings()];
     let restarts = 0;
@@ -92,9 +83,9 @@ for (const transport of KINDS)
       for (const connection of backend.connections) connection.destroy();
       t.strictSame(instance.address(), before, 'at the same address');
       // With a count left behind the client would be at its limit by the second.
-      await talk(t, instance);
+      await delivers(t, instance);
       await instance.idle();
-      await Promise.all([talk(t, instance), talk(t, instance)]);
+      await Promise.all([delivers(t, instance), delivers(t, instance)]);
       await instance.idle();
       await eventually('all descriptors given back', () => {
         const open = openDescriptors();
@@ -125,7 +116,7 @@ for (const transport of KINDS)
     t.equal((await instance.metrics()).sum('smtplb_shard_up'), 0);
     shards.dieAtStart(null);
     await instance.logged('a replacement', ({ msg }) => msg === REPLACED);
-    await talk(t, instance);
+    await delivers(t, instance);
     await instance.idle();
   });
 
@@ -144,7 +135,7 @@ for (const [transport, call] of [
       const lost = await instance.logged('that it was lost', ({ msg }) => String(msg).includes('was lost'));
       t.match(lost, { err: { message: `${call} EBADF of a shard` } });
       await instance.logged('a replacement', ({ msg }) => msg === REPLACED);
-      await talk(t, instance);
+      await delivers(t, instance);
       await instance.idle();
     },
   );
