@@ -29,6 +29,7 @@ const KINDS: Readonly<Record<Cause, CauseKind>> = {
   'client-limit': 'by-rule',
   'client-rate': 'by-rule',
   descriptors: 'no-room',
+  'local-ports': 'no-room',
   shutdown: 'operator',
   maintenance: 'operator',
   internal: 'fault',

@@ -40,7 +40,7 @@ export const FAULTS = {
   'xclient-refused': backend,
   /** A 4xx or 5xx greeting that `connect.retryOnGreeting` names; may be about the client, so nobody's fault. */
   'busy-greeting': { source: 'backend', retryable: true, blamesBackend: false },
-  /** No local port or address left for this backend (EADDRNOTAVAIL). */
+  /** No local port or address left for this backend (EADDRNOTAVAIL, EADDRINUSE). */
   'no-ports': ours,
   /** This process or machine has no descriptor left (EMFILE, ENFILE); another backend would not help. */
   'no-descriptors': { source: 'internal', retryable: false, blamesBackend: false },

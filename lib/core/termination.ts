@@ -75,6 +75,10 @@ export const CAUSES = {
   'client-limit': { letter: 'l', text: 'limits.perClient.connections is reached: 421 4.7.0' },
   'client-rate': { letter: 'R', text: 'limits.perClient.rate is exceeded: 421 4.7.0' },
   descriptors: { letter: 'F', text: 'no file descriptor is left: 421 4.3.2' },
+  'local-ports': {
+    letter: 'p',
+    text: 'no local port or address is left towards the last backend tried: 421 4.3.2',
+  },
   shutdown: { letter: 'K', text: 'the instance is stopping: 421 4.3.2, or the end of drainTimeout' },
   maintenance: { letter: 'M', text: 'the operator ended the sessions of its backend (maint --end-sessions)' },
   internal: { letter: 'I', text: 'a fault of smtplb or its machine; the log has the error' },

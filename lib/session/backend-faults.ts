@@ -14,7 +14,7 @@ export interface FailedTry {
 export const CAUSE_OF: Readonly<Record<FaultCode, Cause>> = {
   refused: 'backend-refused',
   unreachable: 'backend-refused',
-  'no-ports': 'backend-refused',
+  'no-ports': 'local-ports',
   'connect-timeout': 'backend-timeout',
   'greeting-timeout': 'backend-timeout',
   'closed-early': 'backend-closed',

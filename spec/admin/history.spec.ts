@@ -75,5 +75,6 @@ t.test('every cause has a kind; refusals are those that clients hear of from us'
     'client-limit',
     'client-rate',
     'descriptors',
+    'local-ports',
   ]);
 });

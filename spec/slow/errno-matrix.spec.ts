@@ -44,7 +44,7 @@ const CASES: Readonly<Record<FastTransportName, readonly Case[]>> = {
   epoll: [
     { every: 2, calls: { accept4: ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] } },
     { every: 2, calls: { accept4: ['ECONNABORTED', 'EINTR', 'EPERM', 'EPROTO'] } },
-    dialled('no-ports', 'backend-refused', 'EADDRNOTAVAIL'),
+    dialled('no-ports', 'local-ports', 'EADDRNOTAVAIL'),
     dialled('refused', 'backend-refused', 'EAGAIN', 'ECONNREFUSED'),
     dialled('unreachable', 'backend-refused', 'ENETUNREACH', 'EHOSTUNREACH'),
     dialled('connect-timeout', 'backend-timeout', 'ETIMEDOUT'),

@@ -116,6 +116,10 @@ for (const name of TRANSPORTS) {
     world.transport.connect(listening.address, told, { source: ipAddress('192.0.2.1', 0) });
     t.strictSame(told.events, [], 'not within the call');
     t.equal(await told.closed(), 'no-ports', 'an address that this host does not have');
+    const { port } = listening.address as IpAddress;
+    const taken = recorder();
+    world.transport.connect(listening.address, taken, { source: ipAddress('127.0.0.1', port) });
+    t.equal(await taken.closed(), 'no-ports', 'a port that somebody listens on');
   });
 
   t.test(`${name}: who stops dialling is told nothing`, async t => {

@@ -28,6 +28,7 @@ const DIALLING_REASONS: ReadonlyMap<string, CloseReason> = new Map([
   ['ENETDOWN', 'unreachable'],
   ['ETIMEDOUT', 'timed-out'],
   ['EADDRNOTAVAIL', 'no-ports'],
+  ['EADDRINUSE', 'no-ports'], // what `bind` says where a source address has none left
   ['EMFILE', 'no-descriptors'],
   ['ENFILE', 'no-descriptors'],
 ] as const);
