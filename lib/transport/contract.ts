@@ -55,7 +55,7 @@ export interface DialOptions {
   readonly source?: IpAddress | undefined;
   /**
    * `source` is the client's own address, which this host does not have (IP_TRANSPARENT): `not-permitted` without
-   * CAP_NET_ADMIN. Only `epoll` can; with `net` the kernel refuses the address, as `no-ports`.
+   * CAP_NET_ADMIN. Not with `net`, where the kernel refuses the address, as `no-ports`.
    */
   readonly transparent?: boolean | undefined;
 }

@@ -78,16 +78,15 @@ for (const transport of TRANSPORTS) {
       await startScriptedBackend(t, smtp()),
       await startScriptedBackend(t, [smtp(), silent]),
     ];
-    const instance = await startInstance(
-      t,
-      transport,
-      mx([formatAddress(good.address), formatAddress(hanging.address)], {
+    const instance = await startInstance(t, transport, {
+      ...mx([formatAddress(good.address), formatAddress(hanging.address)], {
         balance: 'round-robin',
         check: { ...CHECK, interval: '1h' },
         connect: { greetingTimeout: '200ms' },
         passiveHealth: { failures: 100 },
       }),
-    );
+      shards: 1, // each goes round by itself
+    });
     await eventually(
       'the first checks',
       async () => (await instance.metrics()).sum('smtplb_checks_total') === 2,
@@ -107,15 +106,14 @@ for (const transport of TRANSPORTS) {
         await startScriptedBackend(t, smtp()),
         await startScriptedBackend(t, [smtp(), closeAtOnce, smtp()]),
       ];
-      const instance = await startInstance(
-        t,
-        transport,
-        mx([formatAddress(good.address), formatAddress(slow.address)], {
+      const instance = await startInstance(t, transport, {
+        ...mx([formatAddress(good.address), formatAddress(slow.address)], {
           balance: 'round-robin',
           check: { ...CHECK, interval: '1s', fall: 9 },
           passiveHealth: { failures: 1, pause: '300ms' },
         }),
-      );
+        shards: 1, // each goes round by itself
+      });
       await eventually('the first check of b2', async () => {
         const metrics = await instance.metrics();
         return metrics.value('smtplb_checks_total', { backend: 'b2', outcome: 'ok' }) === 1;

@@ -27,6 +27,7 @@ function edge(
 ) {
   return startInstance(owner, 'net', {
     instance: name,
+    shards: 1,
     admin: { listen: '127.0.0.1:0', token: TOKEN },
     cluster: { name: 'edge', redis: `redis://127.0.0.1:${port}` },
     ...mx(

@@ -50,6 +50,7 @@ for (const transport of TRANSPORTS)
       of: Readonly<Record<string, unknown>>,
       more: readonly Readonly<Record<string, unknown>>[],
     ) => ({
+      shards: 1,
       listeners: [{ name: 'mx', pool: 'mx', ...of }, ...more],
       pools: [{ name: 'mx', backends: [{ name: 'b1', address: formatAddress(backend.address) }] }],
     });

@@ -143,7 +143,11 @@ for (const transport of TRANSPORTS) {
   t.test(`${transport}: what comes back with slowStart gets its share little by little`, async t => {
     const backends = await pair(t);
     const pool = { balance: 'round-robin', slowStart: '2s' };
-    const instance = await startInstance(t, transport, { ...mx(addresses(backends), pool), ...ADMIN });
+    const instance = await startInstance(t, transport, {
+      ...mx(addresses(backends), pool),
+      ...ADMIN,
+      shards: 1, // each goes round by itself
+    });
     await say(instance, 'drain b1');
     await say(instance, 'ready b1');
     const readyAt = performance.now();
@@ -167,6 +171,7 @@ for (const transport of TRANSPORTS) {
     const instance = await startInstance(t, transport, {
       ...mx(addresses(backends), { balance: 'round-robin' }),
       ...ADMIN,
+      shards: 1, // each goes round by itself
     });
     const shares: number[][] = [];
     const round = async () => {

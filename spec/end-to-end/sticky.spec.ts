@@ -62,7 +62,9 @@ for (const transport of TRANSPORTS) {
   t.test(`${transport}: what one instance has learnt another goes by`, redis, async t => {
     const { port, cli } = await startRedis(t);
     const backends = await three(t);
-    const a = await startInstance(t, transport, settings('a', backends.slice(0, 2), port));
+    // Each shard remembers what it has seen itself, and asks for the rest.
+    const knowing = (name: string, some = backends) => ({ ...settings(name, some, port), shards: 1 });
+    const a = await startInstance(t, transport, knowing('a', backends.slice(0, 2)));
     await reachable(a);
     const learnt = await all(t, a);
     await eventually(
@@ -71,7 +73,7 @@ for (const transport of TRANSPORTS) {
     );
 
     // The third backend would have a third of the clients, if the hash were asked.
-    const b = await startInstance(t, transport, settings('b', backends, port));
+    const b = await startInstance(t, transport, knowing('b'));
     await reachable(b);
     t.same(await all(t, b), learnt, 'with Redis: every client');
     t.same(await lookups(b), { cache: 0, redis: CLIENTS.length, hash: 0, timeout: 0 });
@@ -80,7 +82,7 @@ for (const transport of TRANSPORTS) {
     const [line] = await b.sessions(1);
     t.match(line, { sticky: 'redis' });
 
-    a.configure(settings('a', backends, port));
+    a.configure(knowing('a'));
     t.match(await a.server.reload(), { ok: true });
     await cli('flushall');
     t.same(await all(t, a), learnt, 'Redis wiped: an instance goes by what it knows itself');

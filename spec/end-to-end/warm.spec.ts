@@ -175,7 +175,8 @@ for (const transport of TRANSPORTS) {
         },
       ]);
       const pool = { identity: 'xclient', warm: { size: 1, maxAge: '1h' } };
-      const instance = await startInstance(t, transport, mx([formatAddress(backend.address)], pool));
+      const settings = { ...mx([formatAddress(backend.address)], pool), shards: 1 };
+      const instance = await startInstance(t, transport, settings);
       await warmAre(instance, 1);
       const client = await connectClient(t, instance.address(), { from: '127.0.0.7' });
       await client.expect(/^220 two\.example/);

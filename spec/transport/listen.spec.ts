@@ -1,7 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import { type Address, formatAddress, ipAddress, parseAddress } from '../../lib/core/address.ts';
+import {
+  type Address,
+  formatAddress,
+  type IpAddress,
+  ipAddress,
+  parseAddress,
+} from '../../lib/core/address.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { refusingAddress } from '../support/free-port.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';

@@ -54,6 +54,7 @@ export class NetConnection implements Connection {
   #securing = false;
   #tlsFault: TlsFault | undefined;
 
+  /** `handler`: it is being dialled; null: it was accepted, and whoever accepts it sets one. */
   constructor(
     socket: Socket,
     remote: Address,
@@ -64,8 +65,9 @@ export class NetConnection implements Connection {
     this.remote = remote;
     this.handler = handler ?? SILENT;
     this.#onHandlerError = onHandlerError;
-    this.#established = !socket.connecting;
-    if (socket.connecting) socket.on('connect', onConnect);
+    // Not `socket.connecting`, which is false already where dialling failed at once.
+    this.#established = handler === null;
+    if (handler !== null) socket.on('connect', onConnect);
     this.#listen();
   }
 
