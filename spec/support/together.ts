@@ -3,8 +3,8 @@
  * do; each still runs on its own as well: `npx tap spec/core/text.spec.ts`.
  */
 import { readdirSync } from 'node:fs';
-import t from 'tap';
 import { eventually } from './eventually.ts';
+import { runPlainly } from './plainly.ts';
 
 const SPECS = new URL('../', import.meta.url);
 
@@ -33,9 +33,11 @@ export function specsOutside(folders: readonly string[]): string[] {
 
 /** Runs the files one after another; each has to leave the process as it was. */
 export async function runTogether(files: readonly string[]): Promise<void> {
+  if (await runPlainly()) return;
+  const { default: t } = await import('tap');
   for (const file of files) {
     const before = lasting();
-    const startedAt = performance.now();
+    const [startedAt, cpu] = [performance.now(), process.cpuUsage()];
     try {
       await import(new URL(file, SPECS).href);
     } catch (error) {
@@ -43,7 +45,11 @@ export async function runTogether(files: readonly string[]): Promise<void> {
     }
     // Tests of one process run in turn: when this one does, the file's own are over.
     await t.test(`${file} leaves nothing running`, async t => {
-      t.comment(`${file} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);
+      const { user, system } = process.cpuUsage(cpu);
+      const own = ((user + system) / 1e6).toFixed(1);
+      t.comment(
+        `${file} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s, of CPU here ${own} s`,
+      );
       await eventually('servers and processes to be gone', () => {
         const more = lasting().filter(([kind, count]) => count > (new Map(before).get(kind) ?? 0));
         if (more.length > 0) throw new Error(more.join('; '));
