@@ -9,7 +9,7 @@ import { hostOf, type PoolTlsTexts } from './pool-tls.ts';
 import type { Rows } from './rows.ts';
 import type { ListenerSnapshot } from './session/snapshot.ts';
 import type { ShardSnapshot } from './shard/snapshot.ts';
-import type { TlsSnapshot } from './tls/server-contexts.ts';
+import type { TlsSnapshot } from './tls/listener-tls.ts';
 
 /** Where a backend is, its names resolved. */
 export interface BackendPlace {

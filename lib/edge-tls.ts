@@ -2,7 +2,7 @@ import type { Config, ListenerConfig } from './config/config.ts';
 import type { Logger } from './core/log.ts';
 import type { CertificatePair } from './tls/certificate-pair.ts';
 import { type CertificateFiles, createCertificateStore } from './tls/certificate-store.ts';
-import { createServerContexts, type TlsSnapshot } from './tls/server-contexts.ts';
+import { createListenerTls, type TlsSnapshot } from './tls/listener-tls.ts';
 import { createTicketKeys, TICKET_KEY_PERIOD_MS, type TicketKeys } from './tls/ticket-keys.ts';
 
 /** What listeners need to end TLS: certificates, which are watched, and the keys of session tickets. */
@@ -75,7 +75,7 @@ export function createEdgeTls(logger: Logger, lookMs = LOOK_MS): EdgeTls {
         try {
           await store.load(filesOf(listener));
           const snapshot = of(listener);
-          if (snapshot !== null) createServerContexts(listener.name, snapshot).tryAll();
+          if (snapshot !== null) createListenerTls(listener.name, snapshot).tryAll();
         } catch (error) {
           throw new Error(`listener ${listener.name}, tls: ${reasonOf(error)}`);
         }

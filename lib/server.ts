@@ -132,8 +132,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         instance: config.instance,
         takeInherited: inheritance.takeInherited,
         custodian,
-        // No other transport speaks TLS.
-        needsNet: (listener, pool) => listener.tls !== null || pool.tls !== null,
+        needsNet: (listener, pool) => pool.tls !== null || (listener.tls !== null && !seats[0]?.endsTls),
         reports: {
           keeper,
           onLines: log.write,

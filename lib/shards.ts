@@ -36,33 +36,45 @@ export async function chooseShards(
   if (transport === 'net') return netShards(count, auto, []);
   const notes: string[] = [];
   for (const name of transport === 'auto' ? FAST_TRANSPORTS : [transport]) {
-    const { reason } = await load(name);
-    if (reason === undefined) return fastShards(name, count, notes);
-    if (transport !== 'auto') throw new Error(`transport: ${name}: ${reason}`);
-    notes.push(`transport auto goes without ${name}: ${reason}`);
+    const loaded = await load(name);
+    if (loaded.reason === undefined) {
+      if (loaded.withoutTls !== null)
+        notes.push(`where TLS ends, transport net serves: ${name} ${loaded.withoutTls}`);
+      return fastShards(name, count, loaded.withoutTls === null, notes);
+    }
+    if (transport !== 'auto') throw new Error(`transport: ${name}: ${loaded.reason}`);
+    notes.push(`transport auto goes without ${name}: ${loaded.reason}`);
   }
   return netShards(count, auto, notes);
 }
 
 /** Beside the fast ones stand shards for those listeners that need Node's sockets; they start with the first of these. */
-function fastShards(transport: FastTransportName, count: number, notes: readonly string[]): ShardChoice {
-  const fast = Array.from({ length: count }, (): SeatKind => ({ transport, inThread: false }));
+function fastShards(
+  transport: FastTransportName,
+  count: number,
+  endsTls: boolean,
+  notes: readonly string[],
+): ShardChoice {
+  const fast = Array.from({ length: count }, (): SeatKind => ({ transport, endsTls, inThread: false }));
   const beside = Array.from(
     { length: CAN_SHARE ? count : 1 },
-    (): SeatKind => ({ transport: 'net', inThread: false, onDemand: true }),
+    (): SeatKind => ({ transport: 'net', endsTls: true, inThread: false, onDemand: true }),
   );
   return { seats: [...fast, ...beside], notes };
 }
 
 function netShards(count: number, auto: boolean, notes: readonly string[]): ShardChoice {
-  const alone: SeatKind = { transport: 'net', inThread: true };
+  const alone: SeatKind = { transport: 'net', endsTls: true, inThread: true };
   if (count === 1) return { seats: [alone], notes };
   if (!CAN_SHARE) {
     const why = `transport net runs in one shard on Node ${process.version}: several need 23.1 or later`;
     if (!auto) throw new Error(`shards: ${count}: ${why}`);
     return { seats: [alone], notes: [...notes, why] };
   }
-  return { seats: Array.from({ length: count }, () => ({ transport: 'net', inThread: false })), notes };
+  return {
+    seats: Array.from({ length: count }, () => ({ transport: 'net', endsTls: true, inThread: false })),
+    notes,
+  };
 }
 
 /** What becomes of the shards, for whoever reads the log. */

@@ -16,13 +16,14 @@ export async function checkTransparency(
   const refuse = (sentence: string): never => {
     throw new Error(`pool ${pool.name}: identity transparent ${sentence}`);
   };
-  if (!seats.some(({ transport }) => transport !== 'net'))
-    refuse('needs the transport io_uring or epoll, and this instance runs on net');
+  const fast = seats.find(({ transport }) => transport !== 'net');
+  if (fast === undefined) refuse('needs the transport io_uring or epoll, and this instance runs on net');
   if (pool.tls.mode !== 'none') refuse('does not go with TLS towards the backends');
-  const terminating = listeners.find(
-    listener => serves(listener, pool) && listener.tls.mode !== 'passthrough',
-  );
-  if (terminating !== undefined) refuse(`does not go with listener ${terminating.name}, where TLS ends`);
+  const terminating = fast?.endsTls
+    ? undefined
+    : listeners.find(listener => serves(listener, pool) && listener.tls.mode !== 'passthrough');
+  if (terminating !== undefined)
+    refuse(`does not go with listener ${terminating.name}, where TLS ends: transport net serves it here`);
   const reason = await why();
   if (reason !== null) refuse(`cannot be had: ${reason}`);
 }

@@ -10,7 +10,7 @@ import { connectClient } from './support/smtp-client.ts';
 
 t.test('net: one shard runs in the main thread; several are refused by name where Node cannot', async t => {
   const { seats } = await chooseShards({ shards: 1, transport: 'net' });
-  t.strictSame(seats, [{ transport: 'net', inThread: true }]);
+  t.strictSame(seats, [{ transport: 'net', endsTls: true, inThread: true }]);
   if (CAN_SHARE) {
     t.equal((await chooseShards({ shards: 3, transport: 'net' })).seats.length, 3);
     return;
@@ -21,7 +21,7 @@ t.test('net: one shard runs in the main thread; several are refused by name wher
   t.equal((await chooseShards({ shards: 'auto', transport: 'net' })).seats.length, 1);
 });
 
-const there = { create: () => t.fail('it was only asked for') } as never;
+const there = { create: () => t.fail('it was only asked for'), withoutTls: null } as never;
 const withOnly =
   (...names: readonly string[]): LoadTransport =>
   async name =>
@@ -32,7 +32,7 @@ t.test('auto takes the fastest there is, and tells why not a faster one', async 
     const { seats, notes } = await chooseShards({ shards: 2, transport: 'auto' }, withOnly(name, 'net'));
     t.strictSame(
       seats.filter(({ onDemand }) => onDemand !== true),
-      [0, 1].map(() => ({ transport: name, inThread: false })),
+      [0, 1].map(() => ({ transport: name, endsTls: true, inThread: false })),
     );
     t.ok(
       seats.filter(({ onDemand }) => onDemand === true).every(({ transport }) => transport === 'net'),
@@ -41,10 +41,20 @@ t.test('auto takes the fastest there is, and tells why not a faster one', async 
     t.equal(notes.length, at);
   }
   const { seats, notes } = await chooseShards({ shards: 1, transport: 'auto' }, withOnly());
-  t.strictSame(seats, [{ transport: 'net', inThread: true }]);
+  t.strictSame(seats, [{ transport: 'net', endsTls: true, inThread: true }]);
   t.equal(notes.length, FAST_TRANSPORTS.length);
   for (const [at, name] of FAST_TRANSPORTS.entries())
     t.match(notes[at], `transport auto goes without ${name}: there is no ${name} on the moon`);
+});
+
+t.test('a fast transport that cannot end TLS leaves that to net, and the log says why', async t => {
+  const without = async () => ({ create: () => t.fail(), withoutTls: 'has lost it' }) as never;
+  const { seats, notes } = await chooseShards({ shards: 1, transport: 'auto' }, without);
+  t.strictSame(notes, ['where TLS ends, transport net serves: io_uring has lost it']);
+  t.strictSame(
+    seats.slice(0, 2).map(({ endsTls }) => endsTls),
+    [false, true],
+  );
 });
 
 t.test('what is asked for by name and cannot be had is refused with the reason', async t => {

@@ -4,8 +4,9 @@ import type { SeatKind } from '../lib/shard/seat.ts';
 import { checkTransparency } from '../lib/transparency.ts';
 import { whyNotTransparent } from '../lib/transport/linux/transparency.ts';
 
-const FAST: readonly SeatKind[] = [{ transport: 'epoll', inThread: false }];
-const NET: readonly SeatKind[] = [{ transport: 'net', inThread: true }];
+const FAST: readonly SeatKind[] = [{ transport: 'epoll', endsTls: true, inThread: false }];
+const WITHOUT_TLS: readonly SeatKind[] = [{ transport: 'epoll', endsTls: false, inThread: false }];
+const NET: readonly SeatKind[] = [{ transport: 'net', endsTls: true, inThread: true }];
 
 function config(pool: string, listener = '') {
   const loaded = loadConfigText(
@@ -28,7 +29,7 @@ t.test('what transparent addresses need is said by name', async t => {
     [
       'identity: transparent',
       'tls: { mode: implicit, certificates: [{ cert: a, key: b }] }',
-      FAST,
+      WITHOUT_TLS,
       may,
       /listener mx, where TLS ends/,
     ],

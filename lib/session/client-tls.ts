@@ -1,6 +1,6 @@
 import type { Cause } from '../core/termination.ts';
 import type { TlsFaultCode } from '../core/tls-fault.ts';
-import { createServerContexts, type TlsSnapshot } from '../tls/server-contexts.ts';
+import { createListenerTls, type TlsSnapshot } from '../tls/listener-tls.ts';
 import type { CloseReason, Connection } from '../transport/contract.ts';
 import type { TlsFault, TlsInfo, TlsServerOptions } from '../transport/tls-contract.ts';
 import type { SessionContext } from './context.ts';
@@ -17,13 +17,13 @@ export interface TlsTermination {
 /** From what the control plane sends to what sessions use; certificates are only read when they are first shown. */
 export function termination(listener: string, snapshot: TlsSnapshot): TlsTermination {
   const { clientCertificates, mode, required } = snapshot;
-  const { contextFor } = createServerContexts(listener, snapshot);
+  const { settingsFor } = createListenerTls(listener, snapshot);
   return {
     mode,
     required,
     options: {
       role: 'server',
-      contextFor,
+      settingsFor,
       clientCertificates:
         clientCertificates === null ? 'ignored' : clientCertificates.required ? 'required' : 'optional',
     },

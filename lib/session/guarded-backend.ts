@@ -8,13 +8,12 @@ import type { CloseReason, Connection, ConnectionHandler } from '../transport/co
 /**
  * The connection to a backend that takes our word for who the client is, as the session's parts see it: what is written
  * is guarded (see command-guard.ts), and replies to EHLO come without what the client may not use. All else passes as it
- * is. It cannot be given to a transport's relay: what is relayed must be guarded as well, by GuardedRelay.
+ * is. It cannot be given to a transport's relay: what is relayed must be guarded as well.
  */
 export class GuardedBackend implements Connection, ConnectionHandler {
   handler: ConnectionHandler;
-  /** The backend has closed its direction; the client has. */
-  backendEnded = false;
-  clientEnded = false;
+  /** The client has closed its direction. */
+  #clientEnded = false;
   readonly #inner: Connection;
   readonly #guard = new CommandGuard();
   readonly #reader = new ReplyReader();
@@ -47,6 +46,10 @@ export class GuardedBackend implements Connection, ConnectionHandler {
     return this.#inner.local;
   }
 
+  get peerEnded(): boolean {
+    return this.#inner.peerEnded;
+  }
+
   /** The greeting, or its beginning, which the session was given before there was a guard. */
   greeted(pieces: readonly Uint8Array[]): void {
     for (const piece of pieces) this.#observe(piece);
@@ -72,7 +75,7 @@ export class GuardedBackend implements Connection, ConnectionHandler {
   }
 
   end(): void {
-    this.clientEnded = true;
+    this.#clientEnded = true;
     if (this.#held.length === 0) this.#inner.end();
   }
 
@@ -96,7 +99,6 @@ export class GuardedBackend implements Connection, ConnectionHandler {
   }
 
   onEnd(): void {
-    this.backendEnded = true;
     this.handler.onEnd();
   }
 
@@ -127,7 +129,7 @@ export class GuardedBackend implements Connection, ConnectionHandler {
     let hasRoom = true;
     for (const bytes of held) hasRoom = this.write(bytes);
     if (this.#held.length > 0 || this.#over) return;
-    if (this.clientEnded) this.#inner.end();
+    if (this.#clientEnded) this.#inner.end();
     else if (hasRoom) this.handler.onDrain();
   }
 

@@ -1,9 +1,9 @@
 import type { Connection, Relay, RelayHandler, Transport } from '../transport/contract.ts';
+import { LayeredRelay } from '../transport/layered-relay.ts';
 import type { BackendSearch } from './backend-search.ts';
 import type { ClientTls } from './client-tls.ts';
 import { EdgeHandshake } from './edge-handshake.ts';
 import { GuardedBackend } from './guarded-backend.ts';
-import { GuardedRelay } from './guarded-relay.ts';
 import { Handshake, type HandshakeOwner, type SessionHandshake } from './handshake.ts';
 
 /** The handshake of a session: one that reads along, or the one of a session whose TLS ends here. */
@@ -39,6 +39,6 @@ export function relayOf(
   handler: RelayHandler,
 ): Relay {
   return backend instanceof GuardedBackend
-    ? new GuardedRelay(client, backend, handler)
+    ? new LayeredRelay(client, backend, handler)
     : transport.relay(client, backend, handler);
 }

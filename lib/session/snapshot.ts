@@ -1,7 +1,7 @@
 import type { AdmissionOptions } from '../admission/admission.ts';
 import type { Address } from '../core/address.ts';
 import type { Cidr } from '../core/cidr.ts';
-import type { TlsSnapshot } from '../tls/server-contexts.ts';
+import type { TlsSnapshot } from '../tls/listener-tls.ts';
 
 /** What the data plane knows of a listener: plain values, which can be sent to another thread as they are. */
 export interface ListenerSnapshot {

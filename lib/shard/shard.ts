@@ -109,7 +109,8 @@ export function startShard(options: ShardOptions): Shard {
   const sockets = createListeningSockets(transport, (listener, connection) => {
     const context = contexts.get(listener) ?? staged.get(listener) ?? leaving.get(listener);
     if (context === undefined) return connection.destroy(); // removed between accept and now
-    const session = new Session(context, connection);
+    const isPlain = context.tls === null || transport.securable === undefined;
+    const session = new Session(context, isPlain ? connection : transport.securable(connection));
     sessions.add(session);
     counted();
     session.guard(() => session.begin());

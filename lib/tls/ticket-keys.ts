@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { TICKET_KEY_OCTETS } from './server-contexts.ts';
+import { TICKET_KEY_OCTETS } from './listener-tls.ts';
 
 /**
  * The keys that session tickets are sealed with: the first seals new ones, the others are still accepted. Who has a key

@@ -6,7 +6,7 @@ import {
   hkdfSync,
   randomBytes,
 } from 'node:crypto';
-import { TICKET_KEY_OCTETS } from './server-contexts.ts';
+import { TICKET_KEY_OCTETS } from './listener-tls.ts';
 
 /**
  * Ticket keys on their way to other instances. Who has a ticket key can read recorded sessions of TLS 1.2, so they lie

@@ -25,12 +25,19 @@ export interface Transport {
    */
   relay(first: Connection, second: Connection, handler: RelayHandler): Relay;
   /**
+   * The connection as one that `secure` may be called on: the caller uses what is returned from now on, and the other no
+   * more. To be asked for before anything has come of it.
+   *
+   * Undefined where this transport does not speak TLS.
+   */
+  readonly securable?: (connection: Connection) => Connection;
+  /**
    * Begins TLS on an established connection, at once: whatever arrives from now on is the peer's handshake, and nothing
    * that was handed up before is part of it. The outcome is `onSecure` or `onClose('tls-failed')`, never before this call
    * has returned; until then nothing may be written, and only `destroy` and `reset` may be called. Afterwards the
    * connection is used as before, and its bytes are those inside of TLS. There is no deadline but the caller's.
    *
-   * Undefined where this transport does not speak TLS.
+   * Undefined where this transport does not speak TLS. With backends (`role: client`) only `net` does.
    */
   readonly secure?: (connection: Connection, options: TlsServerOptions | TlsClientOptions) => void;
 }
@@ -111,6 +118,8 @@ export interface Connection {
   /** The peer's address; a client on a Unix socket has an empty path. */
   readonly remote: Address;
   readonly local: Address;
+  /** The peer has closed its direction, and all that it sent has been handed up. */
+  readonly peerEnded: boolean;
   /**
    * Sends bytes, all of them, in order. False means: it is kept, but wait for `onDrain` before the next.
    * The bytes must not change afterwards, unless they are a view that `onBytes` of this transport handed up.

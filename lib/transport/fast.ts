@@ -1,6 +1,8 @@
 /** The transports that go to the kernel without Node's sockets: by name, the fastest first. */
 import type { Transport } from './contract.ts';
 import { loadEpoll } from './epoll/load.ts';
+import { loadOpenSsl } from './linux/openssl/load.ts';
+import { withTls } from './secured/transport.ts';
 import { loadUring } from './uring/load.ts';
 
 export const FAST_TRANSPORTS = ['io_uring', 'epoll'] as const;
@@ -14,6 +16,8 @@ export interface FastTransport extends Transport {
    * writes eight octets here, a count above zero.
    */
   readonly wakeDescriptor: number;
+  /** Calls back within this turn or the next, and never within this call. */
+  later(call: () => void): void;
   /** Begins to serve: from now on the thread belongs to the transport, and to its own event loop once a tick. */
   start(): void;
   /** Closes all that is open; nobody is told. The transport is of no use any more. */
@@ -25,23 +29,33 @@ export interface FastTransportOptions {
   readonly descriptorRecord?: SharedArrayBuffer;
 }
 
+type Factory = (onHandlerError: (error: unknown) => void, options?: FastTransportOptions) => FastTransport;
+
 /** What became of the attempt to load one: a factory, or a sentence for the operator that says why there is none. */
 export type LoadedFast =
   | {
-      readonly create: (
-        onHandlerError: (error: unknown) => void,
-        options?: FastTransportOptions,
-      ) => FastTransport;
+      readonly create: Factory;
+      /** Why it cannot end TLS; null where it can. */
+      readonly withoutTls: string | null;
       readonly reason?: never;
     }
   | { readonly create?: never; readonly reason: string };
 
-const LOADERS: Readonly<Record<FastTransportName, () => Promise<LoadedFast>>> = {
+const LOADERS: Readonly<
+  Record<FastTransportName, () => Promise<{ readonly create?: Factory; readonly reason?: string }>>
+> = {
   io_uring: loadUring,
   epoll: loadEpoll,
 };
 
 /** Tries all that the transport needs, the kernel included, and never rejects. For the thread that calls it. */
-export function loadFast(name: FastTransportName): Promise<LoadedFast> {
-  return LOADERS[name]();
+export async function loadFast(name: FastTransportName): Promise<LoadedFast> {
+  const { create, reason = '' } = await LOADERS[name]();
+  if (create === undefined) return { reason };
+  const openssl = await loadOpenSsl();
+  if (typeof openssl === 'string') return { create, withoutTls: openssl };
+  return {
+    create: (onHandlerError, options) => withTls(create(onHandlerError, options), openssl, onHandlerError),
+    withoutTls: null,
+  };
 }

@@ -1,11 +1,26 @@
 import type { SecureContext } from 'node:tls';
 import type { TlsFaultCode } from '../core/tls-fault.ts';
 
+/** What a server's TLS is made of: plain values. One object stands for the same values: what is made of it is kept. */
+export interface ServerTlsSettings {
+  /** PEM texts: a certificate, then those that lead to its authority, and its key. One of each kind of key. */
+  readonly pairs: readonly { readonly cert: string; readonly key: string }[];
+  readonly minVersion: '1.2' | '1.3';
+  /** An OpenSSL cipher list; names that begin with `TLS_` are suites of TLS 1.3. */
+  readonly ciphers: string;
+  /** PEM texts of those who may vouch for clients; null: nobody, and no list of them is sent. */
+  readonly clientAuthorities: string | null;
+  /** At most 32 characters: sessions of another scope cannot be resumed. */
+  readonly sessionIdContext: string;
+  /** 48 octets that session tickets are sealed with; null: keys of their own. */
+  readonly ticketKey: Uint8Array | null;
+}
+
 /** Towards a client: we show a certificate. */
 export interface TlsServerOptions {
   readonly role: 'server';
   /** The certificates and keys for a client, chosen by what its ClientHello says in the clear. Must not throw. */
-  readonly contextFor: (hello: ClientHelloFacts) => SecureContext;
+  readonly settingsFor: (hello: ClientHelloFacts) => ServerTlsSettings;
   /** Whether clients are asked for a certificate. With `required`, none or an invalid one fails the handshake. */
   readonly clientCertificates: 'ignored' | 'optional' | 'required';
   /**
@@ -72,3 +87,8 @@ export interface TlsFault {
   /** For an operator, such as `tlsv1 alert unknown ca`. */
   readonly text: string;
 }
+
+export const CLOSED_WITHIN: TlsFault = {
+  code: 'closed',
+  text: 'the connection was closed within the handshake',
+};

@@ -14,6 +14,7 @@ class Noted implements Connection {
   written = '';
   paused = false;
   ended = false;
+  readonly peerEnded = false;
   hasRoom = true;
 
   write(bytes: Uint8Array): boolean {

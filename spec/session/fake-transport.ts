@@ -38,8 +38,8 @@ export class FakeSocket {
   ended = false;
   /** Destroyed by us, or closed and told. */
   over = false;
-  /** The peer has closed its direction, or all. */
-  peerEnded = false;
+  /** The peer has closed its direction, or all; whether we know it or not. */
+  farEnded = false;
   /** The peer or we have cut it: bytes on their way are lost. */
   cut = false;
 
@@ -51,7 +51,7 @@ export class FakeSocket {
     return !this.#needsDrain;
   }
 
-  get readEnded(): boolean {
+  get peerEnded(): boolean {
     return this.#endTold;
   }
 
@@ -105,18 +105,18 @@ export class FakeSocket {
   }
 
   peerSends(bytes: Uint8Array): boolean {
-    return !this.peerEnded && this.#tell({ kind: 'bytes', bytes });
+    return !this.farEnded && this.#tell({ kind: 'bytes', bytes });
   }
 
   peerEnds(): boolean {
-    if (this.peerEnded) return false;
-    this.peerEnded = true;
+    if (this.farEnded) return false;
+    this.farEnded = true;
     return this.#tell({ kind: 'end' });
   }
 
   peerCloses(reason: CloseReason): boolean {
     if (this.over || this.cut) return false;
-    this.peerEnded = true;
+    this.farEnded = true;
     this.cut = true;
     // The reset overtakes what nobody reads.
     if (this.paused) this.#events.length = 0;
@@ -220,6 +220,10 @@ export class FakeConnection implements Connection {
     this.remote = remote;
     this.local = local;
     this.#complain = complain;
+  }
+
+  get peerEnded(): boolean {
+    return this.socket.peerEnded;
   }
 
   get handler(): ConnectionHandler {

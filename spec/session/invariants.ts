@@ -98,9 +98,9 @@ function ofOpenSession(entry: Entry, phase: string, nowMs: number): string[] {
 function ofDirection(from: FakeSocket, to: FakeSocket): string[] {
   const found: string[] = [];
   if (from.paused && to.writable && !to.over) found.push('a side is not read though the other has room');
-  if (!from.paused && !to.writable && !from.over && !from.readEnded)
+  if (!from.paused && !to.writable && !from.over && !from.peerEnded)
     found.push('a side is read though the other has no room');
-  if (from.readEnded && !to.ended && !to.over) found.push('a half-close is not passed on');
+  if (from.peerEnded && !to.ended && !to.over) found.push('a half-close is not passed on');
   return found;
 }
 
@@ -162,7 +162,7 @@ function ofBytes({ backends, client, headerOctets }: Entry, record: SessionRecor
   const toClient = heard.slice(0, heard.length - own.length);
   // Nobody reads along any more once a backend has spoken out of turn, or ended.
   const { socket, temper } = backend;
-  const orderly = !answer.includes(UNASKED) && temper !== 'shuts down' && !socket.peerEnded;
+  const orderly = !answer.includes(UNASKED) && temper !== 'shuts down' && !socket.farEnded;
   if (orderly && toBackend.startsWith(FOREIGN.slice(0, 4))) found.push('a backend heard another protocol');
   if (!said.startsWith(toBackend)) found.push('a backend heard other than the client said');
   if (!answer.startsWith(toClient)) found.push('a client heard other than the backend said');

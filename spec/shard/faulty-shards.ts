@@ -42,7 +42,7 @@ export function faultyShards(
   let status: number | null = null;
   return {
     choice: {
-      seats: [{ transport, inThread: false }],
+      seats: [{ transport, endsTls: true, inThread: false }],
       notes: [],
       ...(patience && { patience }),
       spawn(workerData) {

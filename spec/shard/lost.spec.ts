@@ -21,7 +21,7 @@ async function threaded(
 ) {
   const workers: Worker[] = [];
   const shards: ShardChoice = {
-    seats: [{ transport, inThread: false }],
+    seats: [{ transport, endsTls: true, inThread: false }],
     notes: [],
     spawn(start) {
       const worker = spawnShard(start);

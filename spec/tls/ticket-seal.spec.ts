@@ -1,6 +1,6 @@
 import { createPrivateKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import t from 'tap';
-import { TICKET_KEY_OCTETS } from '../../lib/tls/server-contexts.ts';
+import { TICKET_KEY_OCTETS } from '../../lib/tls/listener-tls.ts';
 import { createTicketSeal, SEALED_OCTETS } from '../../lib/tls/ticket-seal.ts';
 
 const pem = (type: 'ec' | 'rsa') =>

@@ -9,7 +9,10 @@ import type {
   Transport,
 } from '../../lib/transport/contract.ts';
 import { loadEpoll } from '../../lib/transport/epoll/load.ts';
+import type { FastTransport } from '../../lib/transport/fast.ts';
+import { loadOpenSsl } from '../../lib/transport/linux/openssl/load.ts';
 import { createNetTransport } from '../../lib/transport/net/transport.ts';
+import { withTls } from '../../lib/transport/secured/transport.ts';
 import type { TlsFault, TlsInfo } from '../../lib/transport/tls-contract.ts';
 import { loadUring } from '../../lib/transport/uring/load.ts';
 import { eventually, within } from '../support/eventually.ts';
@@ -108,12 +111,12 @@ export interface World {
   readonly faults: unknown[];
   /** Listens, on a free port or path, and gives the connections that are accepted. */
   listen(address?: Address): Promise<Listening & { accept(): Promise<Side> }>;
-  /** A connection and both of its ends. */
-  pair(address?: Address): Promise<Pair>;
+  /** A connection and both of its ends; the one that dials may be of another transport. */
+  pair(address?: Address, dialling?: Transport): Promise<Pair>;
 }
 
-/** One transport, cleaned up after the test. */
-export function openWorld(owner: Owner, name: TransportName): World {
+/** One transport, cleaned up after the test. `securable`: TLS can begin on what is accepted. */
+export function openWorld(owner: Owner, name: TransportName, securable = false): World {
   const faults: unknown[] = [];
   const { transport, close } = createTransport(name, error => faults.push(error));
   const open = new Set<Connection>();
@@ -129,7 +132,8 @@ export function openWorld(owner: Owner, name: TransportName): World {
     faults,
     async listen(address = LOOPBACK) {
       const waiting: Side[] = [];
-      const listening = await transport.listen(address, { backlog: 128 }, connection => {
+      const listening = await transport.listen(address, { backlog: 128 }, accepted => {
+        const connection = (securable && transport.securable?.(accepted)) || accepted;
         const told = recorder();
         connection.handler = told;
         open.add(connection);
@@ -138,10 +142,10 @@ export function openWorld(owner: Owner, name: TransportName): World {
       listeners.push(listening);
       return { ...listening, accept: () => eventually('a connection', () => waiting.shift()) };
     },
-    async pair(address) {
+    async pair(address, dialling = transport) {
       const listening = await world.listen(address);
       const told = recorder();
-      const connection = transport.connect(listening.address, told);
+      const connection = dialling.connect(listening.address, told);
       open.add(connection);
       const accepted = await listening.accept();
       await told.came('connect');
@@ -158,6 +162,7 @@ interface Created {
 
 const epoll = await loadEpoll();
 const uring = await loadUring();
+const openssl = await loadOpenSsl();
 
 /** The tests' own sockets and timers live in this thread, too. */
 const POLITE_WAIT_MS = 1;
@@ -166,17 +171,14 @@ function createTransport(name: TransportName, onHandlerError: (error: unknown) =
   switch (name) {
     case 'net':
       return { transport: createNetTransport(onHandlerError), close() {} };
-    case 'epoll': {
-      if (epoll.reason !== undefined) throw new Error(epoll.reason);
-      const transport = epoll.create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
-      transport.start();
-      return { transport, close: transport.close };
-    }
+    case 'epoll':
     case 'io_uring': {
-      if (uring.reason !== undefined) throw new Error(uring.reason);
-      const transport = uring.create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
-      transport.start();
-      return { transport, close: transport.close };
+      const { create, reason } = name === 'epoll' ? epoll : uring;
+      if (create === undefined) throw new Error(reason);
+      const plain: FastTransport = create(onHandlerError, { longestWaitMs: POLITE_WAIT_MS });
+      plain.start();
+      if (typeof openssl === 'string') throw new Error(openssl);
+      return { transport: withTls(plain, openssl, onHandlerError), close: plain.close };
     }
   }
 }

@@ -77,6 +77,10 @@ export class EpollConnection implements Connection, DescriptorOwner, Ready {
     return this.loop.libc.localAddress(this.descriptor) ?? NAMELESS;
   }
 
+  get peerEnded(): boolean {
+    return this.is(IS.READ_ENDED);
+  }
+
   is(state: number): boolean {
     return (this.state & state) !== 0;
   }

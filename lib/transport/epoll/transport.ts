@@ -15,6 +15,8 @@ export interface EpollTransport extends Transport {
    * writes eight octets here, a count above zero (`fs.writeSync(wakeDescriptor, new BigUint64Array([1n]))`).
    */
   readonly wakeDescriptor: number;
+  /** Calls back within this turn or the next, and never within this call. */
+  later(call: () => void): void;
   /** Begins to serve: from now on the thread belongs to the transport, and to its own event loop once a tick. */
   start(): void;
   /** Closes all that is open; nobody is told. The transport is of no use any more. */
@@ -52,6 +54,7 @@ export function createEpollTransport(
     listen: (address, listenOptions, onConnection) => listenOn(loop, address, listenOptions, onConnection),
     connect: (address, handler, dialOptions) => dial(loop, address, handler, dialOptions),
     relay: (first, second, handler) => new EpollRelay(own(first), own(second), handler, loop),
+    later: call => loop.enqueue({ queued: false, advance: call, onFault() {} }),
     start: () => loop.start(),
     close: () => loop.close(),
   };

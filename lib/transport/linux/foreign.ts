@@ -12,6 +12,29 @@ export interface Machine {
 
 export const HERE: Machine = { platform: platform(), arch: arch(), importKoffi: () => import('koffi') };
 
+/** This program's own symbols, for `openssl/`; see Foreign. */
+export interface Program {
+  readonly library: LibraryHandle;
+  readonly addressOf: (bytes: Uint8Array) => bigint;
+  /** Makes a C function `int (int, void *)` of this. It lives as long as the thread. */
+  readonly callback: (call: () => number) => bigint;
+}
+
+/** As `loadForeign`. */
+export async function loadProgram(machine: Machine): Promise<Program | string> {
+  try {
+    const koffi = await machine.importKoffi();
+    const prototype = koffi.pointer(koffi.proto('int (int, uintptr_t)'));
+    return {
+      library: koffi.load(null),
+      addressOf: bytes => koffi.address(bytes),
+      callback: call => koffi.address(koffi.register(call, prototype)),
+    };
+  } catch (error) {
+    return cannotBeUsed(error);
+  }
+}
+
 /** The C library of this machine, and what is needed to call it. */
 export interface Foreign {
   readonly library: LibraryHandle;

@@ -3,7 +3,7 @@ import { type Address, ipAddress } from '../../core/address.ts';
 import { KEEP_ALIVE_IDLE_S } from '../../core/limits.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
 import { SILENT } from '../silent.ts';
-import type { TlsFault, TlsInfo } from '../tls-contract.ts';
+import { CLOSED_WITHIN, type TlsFault, type TlsInfo } from '../tls-contract.ts';
 import { resetSocket } from './reset.ts';
 
 /** Told of handlers that throw: a fault of ours, which ends one session. */
@@ -13,8 +13,6 @@ export type OnHandlerError = (error: unknown) => void;
 const NAMELESS: Address = { family: 'unix', path: '' };
 
 const NOTHING = new Uint8Array(0);
-
-const CLOSED: TlsFault = { code: 'closed', text: 'the connection was closed within the handshake' };
 
 /** What the errors of sockets mean. An established connection that fails was reset, whatever the kernel calls it. */
 const DIALLING_REASONS: ReadonlyMap<string, CloseReason> = new Map([
@@ -91,8 +89,7 @@ export class NetConnection implements Connection {
     return !this.#socket.writableNeedDrain;
   }
 
-  /** The peer has closed its direction, and all it sent has been handed up. */
-  get readEnded(): boolean {
+  get peerEnded(): boolean {
     return this.#socket.readableEnded;
   }
 
@@ -178,7 +175,7 @@ export class NetConnection implements Connection {
   }
 
   ended(): void {
-    if (this.#securing) return this.tlsFailed(CLOSED);
+    if (this.#securing) return this.tlsFailed(CLOSED_WITHIN);
     this.#guard(() => this.handler.onEnd());
   }
 
@@ -192,7 +189,7 @@ export class NetConnection implements Connection {
   }
 
   closed(): void {
-    if (this.#securing && this.#reason === 'ended') this.tlsFailed(CLOSED);
+    if (this.#securing && this.#reason === 'ended') this.tlsFailed(CLOSED_WITHIN);
     const { handler } = this;
     this.handler = SILENT;
     this.#guard(() => handler.onClose(this.#reason, this.#tlsFault));

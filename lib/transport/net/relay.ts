@@ -13,7 +13,7 @@ class RelaySide implements ConnectionHandler {
 
   constructor(connection: NetConnection, relay: NetRelay) {
     this.connection = connection;
-    this.ended = connection.readEnded;
+    this.ended = connection.peerEnded;
     this.#relay = relay;
   }
 

@@ -1,10 +1,11 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { readClientHello } from '../../tls/client-hello.ts';
+import { secureContextOf } from '../../tls/secure-context.ts';
 import type { TlsClientOptions, TlsServerOptions } from '../tls-contract.ts';
+import { tlsFaultOf } from '../tls-fault.ts';
 import type { NetConnection } from './connection.ts';
 import { backendInfo, startTls } from './tls-client.ts';
-import { tlsFaultOf } from './tls-fault.ts';
 import { infoOf } from './tls-info.ts';
 
 /** TLS on a `net` connection; see `Transport.secure`. `highWaterMark` bounds what is held for a slow peer. */
@@ -69,8 +70,8 @@ class ServerHandshake {
       return;
     }
     this.#isWhole = true;
-    const context = this.#options.contextFor(hello);
-    this.#connection.adopt(plain => this.#over(plain, { secureContext: context }, hello.serverName));
+    const secureContext = secureContextOf(this.#options.settingsFor(hello));
+    this.#connection.adopt(plain => this.#over(plain, { secureContext }, hello.serverName));
   }
 
   #over(plain: Socket, { secureContext }: TLSSocketOptions, serverName: string | null): Socket {

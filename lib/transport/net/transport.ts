@@ -52,6 +52,8 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
       return new NetRelay(first as NetConnection, second as NetConnection, handler, stalled);
     },
 
+    securable: connection => connection,
+
     secure(connection, options) {
       secure(connection as NetConnection, options, HIGH_WATER_MARK);
     },

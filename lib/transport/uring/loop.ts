@@ -12,10 +12,9 @@ import { systemError } from '../linux/errno.ts';
 import type { Libc, Mapping, RingCalls } from '../linux/libc.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
 import { Buffers } from './buffers.ts';
-import type { UringConnection } from './connection.ts';
 import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
 import { type Completion, Ring } from './ring.ts';
-import type { Shared } from './shared.ts';
+import type { GoesOn, Shared } from './shared.ts';
 
 const POLLIN = 1;
 
@@ -34,7 +33,7 @@ export class Loop {
   #armed: NodeJS.Immediate | null = null;
   #running = false;
   #dueMs = 0;
-  #later: UringConnection[] = [];
+  #later: GoesOn[] = [];
 
   /** Throws a system error where the kernel refuses. */
   constructor(
@@ -103,9 +102,9 @@ export class Loop {
     // Those who queue up again while these go on have their turn in the next round.
     this.#later.push(...later);
     later.length = 0;
-    for (const connection of this.#later) {
+    for (const waiting of this.#later) {
       try {
-        connection.goOn();
+        waiting.goOn();
       } catch (error) {
         this.shared.onHandlerError(error);
       }

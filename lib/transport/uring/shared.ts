@@ -2,9 +2,12 @@ import type { DescriptorHolder, DescriptorTable } from '../linux/descriptor.ts';
 import type { Libc, RingCalls } from '../linux/libc.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
 import type { Buffers } from './buffers.ts';
-import type { UringConnection } from './connection.ts';
 import type { Operations } from './operations.ts';
 import type { Ring } from './ring.ts';
+
+export interface GoesOn {
+  goOn(): void;
+}
 
 /** What the connections of a shard have in common. */
 export interface Shared {
@@ -17,6 +20,6 @@ export interface Shared {
   readonly tcp: TcpOptions;
   /** Told of handlers that throw: a fault of ours, which ends one session. */
   readonly onHandlerError: (error: unknown) => void;
-  /** Connections that go on when this turn's completions are worked off: nobody is told within a call of theirs. */
-  readonly later: UringConnection[];
+  /** Who goes on when this turn's completions are worked off: nobody is told within a call of theirs. */
+  readonly later: GoesOn[];
 }

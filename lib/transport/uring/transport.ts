@@ -15,6 +15,8 @@ import type { Shared } from './shared.ts';
 /** Linux's sockets by io_uring: what is to be done is handed over in one system call a turn. Used as the epoll one. */
 export interface UringTransport extends Transport {
   readonly wakeDescriptor: number;
+  /** Calls back within this turn or the next, and never within this call. */
+  later(call: () => void): void;
   start(): void;
   close(): void;
 }
@@ -42,6 +44,7 @@ export function createUringTransport(
       return connection;
     },
     relay: (first, second, handler) => new UringRelay(own(first), own(second), handler),
+    later: call => void shared.later.push({ goOn: call }),
     start: () => loop.start(),
     close: () => loop.close(),
   };

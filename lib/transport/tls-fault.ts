@@ -1,5 +1,5 @@
-import type { TlsFaultCode } from '../../core/tls-fault.ts';
-import type { TlsFault } from '../tls-contract.ts';
+import type { TlsFaultCode } from '../core/tls-fault.ts';
+import type { TlsFault } from './tls-contract.ts';
 
 /** OpenSSL's reasons, as Node spells them in `code`; the first pattern that fits counts. */
 const CODES: readonly (readonly [RegExp, TlsFaultCode])[] = [
@@ -14,9 +14,13 @@ const CODES: readonly (readonly [RegExp, TlsFaultCode])[] = [
   [/^ECONNRESET$/, 'closed'],
 ];
 
+/** What OpenSSL's reason means, written in capitals and underscores. */
+export function faultOfCode(code: string): TlsFaultCode {
+  return CODES.find(([pattern]) => pattern.test(code))?.[1] ?? 'protocol';
+}
+
 /** What an error of a handshake means. Its text is OpenSSL's own, which names no key and nothing of one. */
 export function tlsFaultOf(error: NodeJS.ErrnoException & { readonly reason?: string }): TlsFault {
   const { code = '' } = error;
-  const found = CODES.find(([pattern]) => pattern.test(code));
-  return { code: found?.[1] ?? 'protocol', text: error.reason ?? (code || error.message) };
+  return { code: faultOfCode(code), text: error.reason ?? (code || error.message) };
 }

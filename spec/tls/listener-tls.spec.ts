@@ -2,7 +2,7 @@ import { type ConnectionOptions, connect, createSecureContext, type TLSSocket } 
 import t from 'tap';
 import { ipAddress } from '../../lib/core/address.ts';
 import { checkPair } from '../../lib/tls/certificate-pair.ts';
-import { createServerContexts, TICKET_KEY_OCTETS, type TlsSnapshot } from '../../lib/tls/server-contexts.ts';
+import { createListenerTls, TICKET_KEY_OCTETS, type TlsSnapshot } from '../../lib/tls/listener-tls.ts';
 import { createTicketKeys } from '../../lib/tls/ticket-keys.ts';
 import { createNetTransport } from '../../lib/transport/net/transport.ts';
 import type { TlsInfo } from '../../lib/transport/tls-contract.ts';
@@ -51,11 +51,11 @@ async function serve(owner: Owner, snapshot: TlsSnapshot): Promise<Server> {
           connection.write(Buffer.from('220 mx\r\n'));
         },
       };
-      const { contextFor } = createServerContexts(server.listener, server.snapshot);
+      const { settingsFor } = createListenerTls(server.listener, server.snapshot);
       const ask = server.snapshot.clientCertificates;
       transport.secure?.(connection, {
         role: 'server',
-        contextFor,
+        settingsFor,
         clientCertificates: ask === null ? 'ignored' : ask.required ? 'required' : 'optional',
       });
     },
@@ -155,7 +155,7 @@ t.test('versions and ciphers', needs('openssl'), async t => {
   const chosen = await handshake(t, server, { maxVersion: 'TLSv1.2' });
   t.equal(chosen.getCipher().name, 'ECDHE-RSA-AES256-GCM-SHA384');
   t.match((await handshake(t, server, {})).getProtocol(), 'TLSv1.3', 'and TLS 1.3 as ever');
-  t.throws(() => createServerContexts('mx', snapshotOf([rsa], { ciphers: 'NONSENSE' })).tryAll(), /cipher/);
+  t.throws(() => createListenerTls('mx', snapshotOf([rsa], { ciphers: 'NONSENSE' })).tryAll(), /cipher/);
 });
 
 t.test('tickets', needs('openssl'), async t => {

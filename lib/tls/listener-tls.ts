@@ -1,6 +1,7 @@
-import { constants, createHash } from 'node:crypto';
-import { createSecureContext, type SecureContext } from 'node:tls';
+import { createHash } from 'node:crypto';
+import type { ServerTlsSettings } from '../transport/tls-contract.ts';
 import type { CertificatePair } from './certificate-pair.ts';
+import { secureContextOf } from './secure-context.ts';
 
 /** How a listener speaks TLS with its clients: plain values, private keys among them. */
 export interface TlsSnapshot {
@@ -24,10 +25,10 @@ interface Hello {
   readonly ticketName: Uint8Array | null;
 }
 
-/** The contexts of one listener: certificates by the name a client asks for, made when they are first needed. */
-export interface ServerContexts {
-  contextFor(hello: Hello): SecureContext;
-  /** Makes a context of each certificate; throws OpenSSL's reason where one cannot be made. */
+/** One listener's TLS: certificates by the name a client asks for. */
+export interface ListenerTls {
+  settingsFor(hello: Hello): ServerTlsSettings;
+  /** Throws OpenSSL's reason where a certificate cannot be used. */
   tryAll(): void;
 }
 
@@ -49,8 +50,8 @@ export const TICKET_KEY_OCTETS = 48;
 const TICKET_NAME_OCTETS = 16;
 
 /** `listener`: sessions of one listener cannot be resumed at another. */
-export function createServerContexts(listener: string, snapshot: TlsSnapshot): ServerContexts {
-  const { certificates, clientCertificates, ticketKeys } = snapshot;
+export function createListenerTls(listener: string, snapshot: TlsSnapshot): ListenerTls {
+  const { certificates, ciphers, clientCertificates, minVersion, ticketKeys } = snapshot;
   const byName = new Map<string, number[]>();
   certificates.forEach(({ names }, at) => {
     for (const name of names) byName.set(name, [...(byName.get(name) ?? []), at]);
@@ -59,16 +60,23 @@ export function createServerContexts(listener: string, snapshot: TlsSnapshot): S
   const scope = createHash('sha256')
     .update(`${listener}\0${clientCertificates?.ca ?? ''}`)
     .digest('hex');
-  const contexts = new Map<string, SecureContext>();
+  const known = new Map<string, ServerTlsSettings>();
 
-  const contextOf = (chosen: readonly number[], ticketKey: number): SecureContext => {
+  const settingsOf = (chosen: readonly number[], ticketKey: number): ServerTlsSettings => {
     const id = `${chosen.join()}/${ticketKey}`;
-    let context = contexts.get(id);
-    if (context === undefined) {
-      context = makeContext(snapshot, chosen, ticketKeys[ticketKey], scope.slice(0, 32));
-      contexts.set(id, context);
+    let settings = known.get(id);
+    if (settings === undefined) {
+      settings = {
+        pairs: chosen.map(at => certificates[at] as CertificatePair),
+        minVersion,
+        ciphers: ciphers ?? INTERMEDIATE_CIPHERS,
+        clientAuthorities: clientCertificates?.ca ?? null,
+        sessionIdContext: scope.slice(0, 32),
+        ticketKey: ticketKeys[ticketKey] ?? null,
+      };
+      known.set(id, settings);
     }
-    return context;
+    return settings;
   };
 
   /** The first of each kind of key among those valid for the name: an exact name goes before a wildcard. */
@@ -93,38 +101,15 @@ export function createServerContexts(listener: string, snapshot: TlsSnapshot): S
   ];
 
   return {
-    contextFor({ serverName, ticketName }) {
+    settingsFor({ serverName, ticketName }) {
       const chosen = serverName === null ? [] : choose(serverName);
-      const known = ticketName === null ? -1 : ticketKeys.findIndex(key => isNamed(key, ticketName));
-      return contextOf(chosen.length > 0 ? chosen : fallback, Math.max(0, known));
+      const sealed = ticketName === null ? -1 : ticketKeys.findIndex(key => isNamed(key, ticketName));
+      return settingsOf(chosen.length > 0 ? chosen : fallback, Math.max(0, sealed));
     },
     tryAll() {
-      for (const at of certificates.keys()) contextOf([at], 0);
+      for (const at of certificates.keys()) secureContextOf(settingsOf([at], 0));
     },
   };
-}
-
-function makeContext(
-  { certificates, ciphers, clientCertificates, minVersion }: TlsSnapshot,
-  chosen: readonly number[],
-  ticketKeys: Uint8Array | undefined,
-  sessionIdContext: string,
-): SecureContext {
-  const pairs = chosen.map(at => certificates[at] as CertificatePair);
-  return createSecureContext({
-    cert: pairs.map(({ cert }) => cert),
-    key: pairs.map(({ key }) => key),
-    minVersion: minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
-    maxVersion: 'TLSv1.3',
-    ciphers: ciphers ?? INTERMEDIATE_CIPHERS,
-    dhparam: 'auto',
-    // Nobody needs it, and each costs a handshake that nobody counts (CVE-2011-1473).
-    secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-    sessionIdContext,
-    ...(ticketKeys && { ticketKeys: Buffer.from(ticketKeys) }),
-    // Without: no authority at all is trusted, and no list of them is sent.
-    ...(clientCertificates !== null && { ca: clientCertificates.ca }),
-  });
 }
 
 function isNamed(key: Uint8Array, name: Uint8Array): boolean {

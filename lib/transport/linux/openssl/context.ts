@@ -1,0 +1,163 @@
+import { hkdfSync } from 'node:crypto';
+import type { ServerTlsSettings } from '../../tls-contract.ts';
+import {
+  type Calls,
+  CONTROL,
+  MODE_RELEASE_BUFFERS,
+  NO_RENEGOTIATION,
+  NOWHERE,
+  OK,
+  type Place,
+  VERIFY,
+  VERSION,
+} from './calls.ts';
+import { takeError } from './errors.ts';
+
+/** What clients are asked for a certificate; see TlsServerOptions. */
+export type AskClients = 'ignored' | 'optional' | 'required';
+
+/** An SSL_CTX: what sessions with the same certificates have in common. */
+export interface TlsContext {
+  readonly place: Place;
+}
+
+const CERTIFICATES =
+  /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g;
+
+/** Octets of a ticket key: 16 that name it, 32 for the checksum, 32 for the cipher (SSL_CTX_set_tlsext_ticket_keys). */
+const KEY_NAME_OCTETS = 16;
+const SECRET_OCTETS = 64;
+
+/** Contexts of one thread. They live as long as their settings, and as long as a session of theirs. */
+export class TlsContexts {
+  readonly #calls: Calls;
+  readonly #made = new WeakMap<ServerTlsSettings, Map<AskClients, TlsContext>>();
+  readonly #left: FinalizationRegistry<Place>;
+
+  constructor(calls: Calls) {
+    this.#calls = calls;
+    this.#left = new FinalizationRegistry(place => calls.contextFree(place));
+  }
+
+  /** Throws OpenSSL's reason where there can be none. */
+  contextOf(settings: ServerTlsSettings, ask: AskClients): TlsContext {
+    const made = this.#made.get(settings) ?? new Map<AskClients, TlsContext>();
+    this.#made.set(settings, made);
+    let context = made.get(ask);
+    if (context === undefined) {
+      context = { place: makeContext(this.#calls, settings, ask) };
+      made.set(ask, context);
+      this.#left.register(settings, context.place);
+    }
+    return context;
+  }
+}
+
+function makeContext(calls: Calls, settings: ServerTlsSettings, ask: AskClients): Place {
+  const context = calls.contextNew();
+  const must = (returned: number): void => {
+    if (returned < OK) throw new Error(takeError(calls).text);
+  };
+  try {
+    if (context === NOWHERE) must(0);
+    calls.contextControl(context, CONTROL.MODE, MODE_RELEASE_BUFFERS, NOWHERE);
+    // Tickets are all there is: nothing of a session is kept here.
+    calls.contextControl(context, CONTROL.SESSION_CACHE, 0, NOWHERE);
+    calls.contextOptions(context, NO_RENEGOTIATION);
+    must(calls.contextControl(context, CONTROL.LEAST_VERSION, VERSION[settings.minVersion], NOWHERE));
+    must(calls.contextControl(context, CONTROL.MOST_VERSION, VERSION['1.3'], NOWHERE));
+    must(calls.contextControl(context, CONTROL.DH_AUTO, 1, NOWHERE));
+    setCiphers(calls, context, settings.ciphers, must);
+    for (const { cert, key } of settings.pairs) usePair(calls, context, cert, key, must);
+    const scope = Buffer.from(settings.sessionIdContext, 'latin1');
+    must(calls.contextSessionId(context, scope, scope.length));
+    if (settings.ticketKey !== null) {
+      const keys = ticketKeys(settings.ticketKey);
+      must(calls.contextControlBytes(context, CONTROL.TICKET_KEYS, keys.length, keys));
+    }
+    askClients(calls, context, settings.clientAuthorities, ask, must);
+    return context;
+  } catch (error) {
+    if (context !== NOWHERE) calls.contextFree(context);
+    throw error;
+  }
+}
+
+type Must = (returned: number) => void;
+
+/** OpenSSL has two lists, operators have one: suites of TLS 1.3 begin with `TLS_`. */
+function setCiphers(calls: Calls, context: Place, ciphers: string, must: Must): void {
+  const names = ciphers.split(':').filter(name => name !== '');
+  const suites = names.filter(name => /^!?TLS_/.test(name));
+  must(calls.contextCiphers(context, names.filter(name => !suites.includes(name)).join(':')));
+  if (suites.length > 0) must(calls.contextSuites(context, suites.join(':')));
+}
+
+function usePair(calls: Calls, context: Place, cert: string, key: string, must: Must): void {
+  const [own, ...chain] = cert.match(CERTIFICATES) ?? [];
+  withCertificate(calls, own ?? '', certificate => must(calls.contextCertificate(context, certificate)));
+  withMemory(calls, key, memory => {
+    const found = calls.readKey(memory);
+    if (found === NOWHERE) must(0);
+    const used = calls.contextKey(context, found);
+    calls.keyFree(found);
+    must(used);
+  });
+  for (const pem of chain) {
+    withCertificate(calls, pem, certificate =>
+      must(calls.contextControl(context, CONTROL.CHAIN_ADD, 1, certificate)),
+    );
+  }
+}
+
+/**
+ * With `optional` a certificate that is not valid does not end the handshake: what is wrong with it is told. With
+ * `required` OpenSSL ends it, and the client hears why.
+ */
+function askClients(
+  calls: Calls,
+  context: Place,
+  authorities: string | null,
+  ask: AskClients,
+  must: Must,
+): void {
+  if (ask === 'optional') calls.contextVerify(context, VERIFY.PEER, calls.acceptAll);
+  else if (ask === 'required') calls.contextVerify(context, VERIFY.PEER_REQUIRED, 0n);
+  const store = calls.contextStore(context);
+  for (const pem of authorities?.match(CERTIFICATES) ?? []) {
+    withCertificate(calls, pem, certificate => {
+      must(calls.storeAdd(store, certificate));
+      must(calls.contextClientAuthority(context, certificate));
+    });
+  }
+}
+
+function withCertificate(calls: Calls, pem: string, use: (certificate: Place) => void): void {
+  withMemory(calls, pem, memory => {
+    const certificate = calls.readCertificate(memory);
+    if (certificate === NOWHERE) throw new Error(takeError(calls).text);
+    try {
+      use(certificate);
+    } finally {
+      // Whoever uses it has a reference of his own.
+      calls.certificateFree(certificate);
+    }
+  });
+}
+
+function withMemory(calls: Calls, text: string, use: (memory: Place) => void): void {
+  const bytes = Buffer.from(text, 'latin1');
+  const memory = calls.memoryOf(bytes, bytes.length);
+  try {
+    use(memory);
+  } finally {
+    calls.memoryFree(memory);
+  }
+}
+
+/** OpenSSL's own tickets want longer secrets than Node's do. The name stays: contexts are chosen by it. */
+function ticketKeys(key: Uint8Array): Uint8Array {
+  const name = key.subarray(0, KEY_NAME_OCTETS);
+  const secrets = hkdfSync('sha256', key.subarray(KEY_NAME_OCTETS), name, 'session tickets', SECRET_OCTETS);
+  return Buffer.concat([name, new Uint8Array(secrets)]);
+}

@@ -1,0 +1,126 @@
+import { X509Certificate } from 'node:crypto';
+import type { TlsFault, TlsInfo } from '../../tls-contract.ts';
+import { peerOf } from '../../tls-peer.ts';
+import { type Calls, ERROR, NOWHERE, OK, type Place } from './calls.ts';
+import type { TlsContext } from './context.ts';
+import { takeError, verifyFault } from './errors.ts';
+
+/** What `read` says in the place of a number of octets. */
+export const NOTHING_NOW = 0;
+export const PEER_ENDED = -1;
+export const BROKEN = -2;
+
+/**
+ * A server's side of TLS with one client, without a socket: what the client sent is fed, what is to be sent is taken.
+ * The memory it has outside of the runtime is given back by `free`, and by nobody else; afterwards every call is in vain.
+ */
+export class TlsSession {
+  readonly #calls: Calls;
+  #ssl: Place;
+  #incoming: Place;
+  #outgoing: Place;
+
+  /** Throws where memory is short. */
+  constructor(calls: Calls, context: TlsContext) {
+    this.#calls = calls;
+    this.#ssl = calls.sslNew(context.place);
+    if (this.#ssl === NOWHERE) throw new Error(takeError(calls).text);
+    this.#incoming = calls.memory();
+    this.#outgoing = calls.memory();
+    calls.sslMemories(this.#ssl, this.#incoming, this.#outgoing);
+    calls.sslAccept(this.#ssl);
+  }
+
+  /** Takes what the client has sent; the bytes may change afterwards. */
+  feed(bytes: Uint8Array): void {
+    if (this.#ssl !== NOWHERE) this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
+  }
+
+  /** Goes on with the handshake: true when it is whole, null while the client has to say more. */
+  handshake(): TlsFault | true | null {
+    if (this.#ssl === NOWHERE) return null;
+    const { errorClear, sslError, sslHandshake } = this.#calls;
+    errorClear();
+    const returned = sslHandshake(this.#ssl);
+    if (returned === OK) return true;
+    return isWaiting(sslError(this.#ssl, returned)) ? null : this.#handshakeFault();
+  }
+
+  /** Reads what was inside of TLS: octets, or one of the words above. */
+  read(into: Uint8Array): number {
+    if (this.#ssl === NOWHERE) return NOTHING_NOW;
+    const { errorClear, sslError, sslRead } = this.#calls;
+    errorClear();
+    const returned = sslRead(this.#ssl, into, into.length);
+    if (returned > 0) return returned;
+    const error = sslError(this.#ssl, returned);
+    if (isWaiting(error)) return NOTHING_NOW;
+    return error === ERROR.ZERO_RETURN ? PEER_ENDED : BROKEN;
+  }
+
+  /** False where it is broken. */
+  write(bytes: Uint8Array): boolean {
+    if (this.#ssl === NOWHERE) return true;
+    this.#calls.errorClear();
+    return this.#calls.sslWrite(this.#ssl, bytes, bytes.length) === bytes.length;
+  }
+
+  /** Tells the client that nothing more comes. */
+  end(): void {
+    if (this.#ssl === NOWHERE) return;
+    this.#calls.errorClear();
+    this.#calls.sslShutdown(this.#ssl);
+  }
+
+  /** What is to be sent; null where there is nothing. */
+  take(): Uint8Array | null {
+    if (this.#ssl === NOWHERE) return null;
+    const octets = this.#calls.memoryPending(this.#outgoing);
+    if (octets <= 0) return null;
+    const bytes = Buffer.allocUnsafe(octets);
+    this.#calls.memoryRead(this.#outgoing, bytes, octets);
+    return bytes;
+  }
+
+  /** Only when the handshake is whole. */
+  info(serverName: string | null): TlsInfo {
+    const { cipherName, sslCipher, sslReused, sslVersion } = this.#calls;
+    return {
+      version: sslVersion(this.#ssl),
+      cipher: cipherName(sslCipher(this.#ssl)),
+      serverName,
+      resumed: sslReused(this.#ssl) === OK,
+      peer: this.#peer(),
+    };
+  }
+
+  free(): void {
+    if (this.#ssl === NOWHERE) return;
+    this.#calls.sslFree(this.#ssl); // and with it both memories
+    this.#ssl = this.#incoming = this.#outgoing = NOWHERE;
+  }
+
+  #peer(): TlsInfo['peer'] {
+    const { certificateDer, certificateFree, sslPeer, sslVerified } = this.#calls;
+    const certificate = sslPeer(this.#ssl);
+    if (certificate === NOWHERE) return null;
+    const der = Buffer.allocUnsafeSlow(certificateDer(certificate, null));
+    certificateDer(certificate, der);
+    certificateFree(certificate);
+    return peerOf(
+      new X509Certificate(der).toLegacyObject(),
+      verifyFault(this.#calls, sslVerified(this.#ssl)),
+    );
+  }
+
+  #handshakeFault(): TlsFault {
+    const fault = takeError(this.#calls);
+    const why = verifyFault(this.#calls, this.#calls.sslVerified(this.#ssl));
+    if (fault.code !== 'certificate' || why === null) return fault;
+    return { code: 'certificate', text: `the client's certificate is not accepted: ${why}` };
+  }
+}
+
+function isWaiting(error: number): boolean {
+  return error === ERROR.WANT_READ || error === ERROR.WANT_WRITE;
+}
