@@ -2,7 +2,7 @@ import type { Address } from '../../core/address.ts';
 import { readClientHello } from '../../tls/client-hello.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts';
 import type { OpenSsl } from '../linux/openssl/load.ts';
-import { BROKEN, NOTHING_NOW, PEER_ENDED, type TlsSession } from '../linux/openssl/session.ts';
+import type { ReadStop, TlsSession } from '../linux/openssl/session.ts';
 import { SILENT } from '../silent.ts';
 import { CLOSED_WITHIN, type TlsFault, type TlsServerOptions } from '../tls-contract.ts';
 
@@ -101,7 +101,7 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   resume(): void {
     this.#paused = false;
     if (!this.#unread) return this.#below.resume();
-    this.#kit.later(() => this.#guarded(() => this.#readOn()));
+    this.#kit.later(() => this.#guarded(() => this.#readOn(this.#session as TlsSession)));
     this.#below.resume();
   }
 
@@ -179,46 +179,41 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   #received(bytes: Uint8Array): void {
     const session = this.#session as TlsSession;
     let read = 0;
-    let last = NOTHING_NOW;
     for (let fed = 0; fed < bytes.length; ) {
       const piece = bytes.length <= PIECE_OCTETS ? bytes : bytes.subarray(fed, fed + PIECE_OCTETS);
       session.feed(piece);
       fed += piece.length;
       if (this.#stage === 'handshake') this.#shakeHands(session);
-      if (this.#stage !== 'secured' || this.#paused) continue;
-      do {
-        last = session.read(read === 0 && fed === bytes.length ? bytes : bytes.subarray(read, fed));
-        if (last > 0) read += last;
-      } while (last > 0 && read < fed);
+      if (this.#stage === 'secured' && !this.#paused && read < fed)
+        read += session.read(piece === bytes ? bytes : bytes.subarray(read, fed));
     }
     if (read > 0) this.handler.onBytes(read === bytes.length ? bytes : bytes.subarray(0, read));
     if (this.#stage !== 'secured') return;
-    if (last > 0 || this.#paused) this.#readOn();
-    else this.#settle(last);
+    if (session.stop === 'full' || this.#paused) this.#readOn(session);
+    else this.#settle(session.stop);
   }
 
   /** Hands up what had no room. */
-  #readOn(): void {
+  #readOn(session: TlsSession): void {
     const { scratch } = this.#kit;
-    let last = NOTHING_NOW;
     do {
       if (this.#paused) {
         this.#unread = true;
         return;
       }
-      last = (this.#session as TlsSession).read(scratch);
+      const read = session.read(scratch);
       // Below they may be kept for a while.
-      if (last > 0) this.handler.onBytes(Buffer.from(scratch.subarray(0, last)));
-    } while (last > 0 && this.#stage === 'secured');
+      if (read > 0) this.handler.onBytes(Buffer.from(scratch.subarray(0, read)));
+    } while (session.stop === 'full' && this.#stage === 'secured');
     this.#unread = false;
-    if (this.#stage === 'secured') this.#settle(last);
+    if (this.#stage === 'secured') this.#settle(session.stop);
   }
 
   /** For now there is no more to read, or never again. Sends what TLS itself has to say. */
-  #settle(last: number): void {
+  #settle(stop: ReadStop): void {
     this.#flush();
-    if (last === BROKEN) this.#over('reset');
-    else if (last === PEER_ENDED) this.#tellEnd();
+    if (stop === 'broken') this.#over('reset');
+    else if (stop === 'ended') this.#tellEnd();
   }
 
   #shakeHands(session: TlsSession): void {

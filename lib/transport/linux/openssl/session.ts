@@ -5,10 +5,8 @@ import { type Calls, ERROR, NOWHERE, OK, type Place } from './calls.ts';
 import type { TlsContext } from './context.ts';
 import { takeError, verifyFault } from './errors.ts';
 
-/** What `read` says in the place of a number of octets. */
-export const NOTHING_NOW = 0;
-export const PEER_ENDED = -1;
-export const BROKEN = -2;
+/** Why `read` has stopped: nothing is left for now; there was no room for more; the peer has ended, or broken TLS. */
+export type ReadStop = 'dry' | 'full' | 'ended' | 'broken';
 
 /**
  * A server's side of TLS with one client, without a socket: what the client sent is fed, what is to be sent is taken.
@@ -19,6 +17,7 @@ export class TlsSession {
   #ssl: Place;
   #incoming: Place;
   #outgoing: Place;
+  #stop: ReadStop = 'dry';
 
   /** Throws where memory is short. */
   constructor(calls: Calls, context: TlsContext) {
@@ -31,31 +30,49 @@ export class TlsSession {
     calls.sslAccept(this.#ssl);
   }
 
+  /** Why the last `read` stopped. */
+  get stop(): ReadStop {
+    return this.#stop;
+  }
+
   /** Takes what the client has sent; the bytes may change afterwards. */
   feed(bytes: Uint8Array): void {
-    if (this.#ssl !== NOWHERE) this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
+    if (this.#ssl === NOWHERE) return;
+    // Errors are told apart by what stands in a queue of the thread's, which others fill as well.
+    this.#calls.errorClear();
+    this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
   }
 
   /** Goes on with the handshake: true when it is whole, null while the client has to say more. */
   handshake(): TlsFault | true | null {
     if (this.#ssl === NOWHERE) return null;
-    const { errorClear, sslError, sslHandshake } = this.#calls;
-    errorClear();
+    const { sslError, sslHandshake } = this.#calls;
     const returned = sslHandshake(this.#ssl);
     if (returned === OK) return true;
     return isWaiting(sslError(this.#ssl, returned)) ? null : this.#handshakeFault();
   }
 
-  /** Reads what was inside of TLS: octets, or one of the words above. */
-  read(into: Uint8Array): number {
-    if (this.#ssl === NOWHERE) return NOTHING_NOW;
-    const { errorClear, sslError, sslRead } = this.#calls;
-    errorClear();
-    const returned = sslRead(this.#ssl, into, into.length);
-    if (returned > 0) return returned;
-    const error = sslError(this.#ssl, returned);
-    if (isWaiting(error)) return NOTHING_NOW;
-    return error === ERROR.ZERO_RETURN ? PEER_ENDED : BROKEN;
+  /** Reads what was inside of TLS into `room`; returns how many octets that were. */
+  read(room: Uint8Array): number {
+    const { memoryPending, sslRead } = this.#calls;
+    let read = 0;
+    this.#stop = 'dry';
+    while (this.#ssl !== NOWHERE) {
+      const left = room.length - read;
+      const returned = sslRead(this.#ssl, read === 0 ? room : room.subarray(read), left);
+      if (returned <= 0) {
+        this.#stop = this.#stopFor(returned);
+        break;
+      }
+      read += returned;
+      if (returned === left) {
+        this.#stop = 'full';
+        break;
+      }
+      // A record gives less than there is room for when it is over; asking for the next would cost more than this does.
+      if (memoryPending(this.#incoming) === 0) break;
+    }
+    return read;
   }
 
   /** False where it is broken. */
@@ -98,6 +115,12 @@ export class TlsSession {
     if (this.#ssl === NOWHERE) return;
     this.#calls.sslFree(this.#ssl); // and with it both memories
     this.#ssl = this.#incoming = this.#outgoing = NOWHERE;
+  }
+
+  #stopFor(returned: number): ReadStop {
+    const error = this.#calls.sslError(this.#ssl, returned);
+    if (isWaiting(error)) return 'dry';
+    return error === ERROR.ZERO_RETURN ? 'ended' : 'broken';
   }
 
   #peer(): TlsInfo['peer'] {
