@@ -1,14 +1,15 @@
 /**
  * identity transparent, on three hosts in network namespaces: a backend whose default route is the balancer, and a Postfix
- * beside it, see the clients' own addresses, over IPv4 and IPv6; without the host's rules it cannot answer, and the log
- * says why.
+ * beside it, see the clients' own addresses, over IPv4 and IPv6, also where their TLS ends at the balancer; without the
+ * host's rules it cannot answer, and the log says why.
  */
 import { spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { createAuthority } from '../support/certificates.ts';
 import { COMMAND } from '../support/command.ts';
-import { eventuallyEqual } from '../support/eventually.ts';
+import { eventually, eventuallyEqual } from '../support/eventually.ts';
 import { lastResort } from '../support/last-resort.ts';
 import { needsRoot } from '../support/needs.ts';
 import { startPostfix } from '../support/postfix.ts';
@@ -41,6 +42,10 @@ const CLIENT = `
 const socket = require('node:net').connect(25, process.argv[1]);
 socket.on('data', line => { console.log(String(line)); if (/^220/.test(line)) socket.write('QUIT\\r\\n'); });
 socket.on('error', error => console.log(error.code));`;
+const TLS_CLIENT = CLIENT.replace(
+  "require('node:net').connect(25, process.argv[1])",
+  "require('node:tls').connect({ host: process.argv[1], port: 465, rejectUnauthorized: false })",
+);
 
 function ip(...args: readonly string[]): void {
   const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
@@ -72,7 +77,7 @@ function makeHosts(): void {
   }
 }
 
-t.test('the backend sees the client itself', needsRoot('ip', 'nft', 'postfix'), async t => {
+t.test('the backend sees the client itself', needsRoot('ip', 'nft', 'openssl', 'postfix'), async t => {
   const clear = () => {
     for (const host of HOSTS) spawnSync('ip', ['netns', 'del', nameOf(host)]);
   };
@@ -94,6 +99,9 @@ t.test('the backend sees the client itself', needsRoot('ip', 'nft', 'postfix'), 
     master: ['10.2.0.2:26 inet n - n - - smtpd', '[fd00:2::2]:26 inet n - n - - smtpd'],
   });
   const folder = await temporaryDirectory(t);
+  const authority = await createAuthority(t);
+  const { certFile: cert, keyFile: key } = await authority.issue({ names: ['mx.example.net'] });
+  const tls = JSON.stringify({ mode: 'implicit', certificates: [{ cert, key }] });
   let messages = 0;
 
   for (const transport of ['io_uring', 'epoll']) {
@@ -105,6 +113,8 @@ admin: { listen: off }
 listeners:
   - { name: v4, listen: "10.1.0.1:25", pool: v4 }
   - { name: v6, listen: "[fd00:1::1]:25", pool: v6 }
+  - { name: tls4, listen: "10.1.0.1:465", pool: v4, tls: ${tls} }
+  - { name: tls6, listen: "[fd00:1::1]:465", pool: v6, tls: ${tls} }
   - { name: postfix4, listen: "10.1.0.1:26", pool: postfix4 }
   - { name: postfix6, listen: "[fd00:1::1]:26", pool: postfix6 }
 pools:
@@ -138,6 +148,11 @@ pools:
         `${transport}: ${address}`,
       );
       await backend.printed(new RegExp(`client ${seen}\n`));
+      const before = backend.stdout.length;
+      t.match((await visit(address, TLS_CLIENT)).stdout, /^220 backend\.example[\s\S]*221 bye/, 'over TLS');
+      await eventually('the client by its address', async () =>
+        backend.stdout.slice(before).includes(`client ${seen}\n`),
+      );
       t.match((await visit(address, SENDER)).stdout, /^220 mx\.example[\s\S]*\n221 /, 'by way of Postfix');
       await eventuallyEqual('a message delivered', () => postfix.delivered(), ++messages);
     }
