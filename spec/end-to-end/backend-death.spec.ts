@@ -1,7 +1,7 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
-import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { mx, startInstance, WITH_NET } from '../support/instance.ts';
 import { type Misdeed, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
@@ -37,7 +37,7 @@ const DEATHS: readonly {
   },
 ];
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   for (const { at, lines, last, heard } of DEATHS) {
     for (const how of ['close', 'reset'] as const) {
       t.test(

@@ -2,7 +2,14 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import {
+  FASTEST,
+  type Instance,
+  mx,
+  startInstance,
+  type TransportName,
+  WITH_NET,
+} from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -12,8 +19,7 @@ import { connectClient, type SmtpClient } from '../support/smtp-client.ts';
 const redis = needs('redis-server', 'redis-cli');
 const LIMIT = 8;
 /** Limits are taken before a transport has anything to do with a session: one test on each. */
-const FIRST = TRANSPORTS[0] ?? 'net';
-const LAST = TRANSPORTS.at(-1) ?? 'net';
+const [FIRST = FASTEST] = WITH_NET;
 
 /** A session from there, or null where it is refused for what its client has already. */
 async function enter(owner: Owner, instance: Instance, from: string): Promise<SmtpClient | null> {
@@ -41,7 +47,7 @@ async function crowd(owner: Owner, instance: Instance, from: string, most: numbe
   return clients;
 }
 
-async function two(owner: Owner, transport: (typeof TRANSPORTS)[number], perClient: object) {
+async function two(owner: Owner, transport: TransportName, perClient: object) {
   const server = await startRedis(owner);
   const backend = await startScriptedBackend(owner, smtp());
   const settings = (instance: string) => ({
@@ -98,8 +104,8 @@ t.test(`${FIRST}: so many sessions of a client, wherever it connects`, redis, as
   t.equal(await enter(t, a, '127.0.0.2'), null, 'without Redis each has the whole limit, and not more');
 });
 
-t.test(`${LAST}: so many sessions a time, wherever a client connects`, redis, async t => {
-  const { a, b, server } = await two(t, LAST, { rate: `${LIMIT}/10m` });
+t.test(`${FASTEST}: so many sessions a time, wherever a client connects`, redis, async t => {
+  const { a, b, server } = await two(t, FASTEST, { rate: `${LIMIT}/10m` });
   const first = await crowd(t, a, '127.0.0.2', LIMIT - 2);
   t.equal(first.length, LIMIT - 2);
   await eventually('Redis to know', async () =>

@@ -3,7 +3,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { FASTEST, type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -13,7 +13,6 @@ import { connectClient } from '../support/smtp-client.ts';
 const SESSIONS = 30;
 /** Far less than a command to Redis may take: who waited for one would be seen. */
 const SOON_MS = 1_500;
-const TRANSPORT = TRANSPORTS.at(-1) ?? 'net';
 
 /** The longest that a session waits for its greeting; each is another client, that Redis must be asked about. */
 async function longestWait(owner: Owner, instances: readonly Instance[], net: number): Promise<number> {
@@ -31,7 +30,7 @@ async function longestWait(owner: Owner, instances: readonly Instance[], net: nu
 }
 
 t.test(
-  `${TRANSPORT}: Redis stopped, killed and started again under sessions`,
+  `${FASTEST}: Redis stopped, killed and started again under sessions`,
   needs('redis-server'),
   async t => {
     const server = await startRedis(t);
@@ -48,8 +47,8 @@ t.test(
       ),
     });
     const all = [
-      await startInstance(t, TRANSPORT, settings('a')),
-      await startInstance(t, TRANSPORT, settings('b')),
+      await startInstance(t, FASTEST, settings('a')),
+      await startInstance(t, FASTEST, settings('b')),
     ];
     const both = async () => {
       for (const instance of all)

@@ -2,7 +2,7 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority } from '../support/certificates.ts';
-import { type Instance, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { type Instance, startInstance, WITH_NET } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -40,7 +40,7 @@ function arriving(owner: Owner, instance: Instance, listener: string) {
   };
 }
 
-for (const transport of TRANSPORTS)
+for (const transport of WITH_NET)
   t.test(`${transport}: pools with and without TLS in one configuration`, needs('openssl'), async t => {
     const authority = await createAuthority(t);
     const { certFile: cert, keyFile: key } = await authority.issue({ names: ['mx.example.net'] });

@@ -5,7 +5,14 @@ import type { Address, IpAddress } from '../../lib/core/address.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
 import { refusingAddress } from '../support/free-port.ts';
-import { type Instance, mx, type Settings, startInstance, TRANSPORTS } from '../support/instance.ts';
+import {
+  type Instance,
+  mx,
+  type Settings,
+  startInstance,
+  type TransportName,
+  WITH_NET,
+} from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { type ClientOptions, connectClient, type SmtpClient } from '../support/smtp-client.ts';
@@ -54,7 +61,7 @@ interface Scene {
 
 async function scene(
   owner: Owner,
-  transport: (typeof TRANSPORTS)[number],
+  transport: TransportName,
   settings: (backend: string) => Settings,
 ): Promise<Scene> {
   const backend = await startScriptedBackend(owner, smtp());
@@ -83,7 +90,7 @@ async function quit(...clients: readonly SmtpClient[]): Promise<void> {
   }
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   t.test(`${transport}: every backend refuses, then all are left alone`, async t => {
     const instance = await startInstance(
       t,

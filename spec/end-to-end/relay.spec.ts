@@ -3,7 +3,7 @@ import t from 'tap';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
 import type { SessionView } from '../../lib/session/record.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS, type TransportName } from '../support/instance.ts';
+import { type Instance, mx, startInstance, type TransportName, WITH_NET } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { type BackendConnection, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient, type SmtpClient } from '../support/smtp-client.ts';
@@ -70,7 +70,7 @@ function digestOf(before: string): Hash {
   return createHash('sha256').update(before);
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   t.test(`${transport}: 64 MiB of anything, both ways at once, arrive as they were sent`, async t => {
     const { instance, client, backend } = await relayed(t, transport, {}, 'digest');
     const startedAt = performance.now();

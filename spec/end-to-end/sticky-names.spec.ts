@@ -3,7 +3,14 @@ import t, { type Test } from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, type Settings, startInstance, TRANSPORTS } from '../support/instance.ts';
+import {
+  FASTEST,
+  type Instance,
+  type Settings,
+  startInstance,
+  type TransportName,
+  WITH_NET,
+} from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -90,7 +97,7 @@ async function served(owner: Owner, instance: Instance, { serve }: Case): Promis
   return found;
 }
 
-async function remembers(t: Test, transport: (typeof TRANSPORTS)[number], one: Case): Promise<void> {
+async function remembers(t: Test, transport: TransportName, one: Case): Promise<void> {
   const { port, cli } = await startRedis(t);
   const backends = await Promise.all(
     ['b1', 'b2', 'b3'].map(name => startScriptedBackend(t, one.script(name))),
@@ -122,12 +129,11 @@ async function remembers(t: Test, transport: (typeof TRANSPORTS)[number], one: C
 }
 
 t.test('by server name, TLS that ends here', programs, async t => {
-  // TLS that ends here is the business of net, whatever else there is.
-  await remembers(t, 'net', await implicit(t));
+  await remembers(t, FASTEST, await implicit(t));
 });
 
 for (const [at, by] of (['server-name', 'hello-name'] as const).entries()) {
-  const transport = TRANSPORTS[at % TRANSPORTS.length] ?? 'net';
+  const transport = WITH_NET[at % WITH_NET.length] ?? FASTEST;
   t.test(`${transport}: by ${by}, STARTTLS passed through`, programs, async t => {
     const hellos = new Map<string, Buffer>();
     for (const name of [...NAMES, 'a.example']) hellos.set(name, await clientHello(t, name));

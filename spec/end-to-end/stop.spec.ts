@@ -3,7 +3,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { type Command, startCommand } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
-import { mx, TRANSPORTS } from '../support/instance.ts';
+import { mx, WITH_NET } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startSmtpSink, startSmtpSource } from '../support/postfix-tools.ts';
@@ -40,7 +40,7 @@ async function closed({ address, process }: Command): Promise<void> {
   if (await accepts(address)) throw new Error('it accepts while it stops');
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   t.test(`${transport}: TERM under load cuts nobody`, needs('smtp-source', 'smtp-sink'), async t => {
     const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];
     const settings = {

@@ -3,7 +3,7 @@ import { TLSSocket } from 'node:tls';
 import t from 'tap';
 import { type Address, formatAddress, ipAddress } from '../../lib/core/address.ts';
 import { createAuthority, type TestCertificate } from '../support/certificates.ts';
-import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { mx, startInstance, WITH_NET } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -100,7 +100,7 @@ t.test('STARTTLS injection', needs('openssl'), async t => {
     t.ok(fallen >= 4, `${fallen} of ${MATRIX.length} succeed`);
   });
 
-  for (const transport of TRANSPORTS) {
+  for (const transport of WITH_NET) {
     for (const required of [false, true]) {
       t.test(
         `${transport}: ended here, ${required ? 'required' : 'not required'}: none succeeds`,

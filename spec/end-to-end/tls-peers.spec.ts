@@ -5,7 +5,7 @@ import { type Address, formatAddress, type IpAddress } from '../../lib/core/addr
 import { decodeProxyHeader } from '../../lib/proxy-protocol/decode.ts';
 import { createAuthority, type TestCertificate } from '../support/certificates.ts';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
-import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { FASTEST, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needs, needsRoot } from '../support/needs.ts';
 import { startPostfix } from '../support/postfix.ts';
 import { run } from '../support/processes.ts';
@@ -181,7 +181,7 @@ t.test(
       pool: 'mx',
       tls: { mode, certificates: [files(certificate)] },
     });
-    const instance = await startInstance(t, 'net', {
+    const instance = await startInstance(t, FASTEST, {
       listeners: [listener('submission', 'starttls'), listener('smtps', 'implicit')],
       pools: [{ name: 'mx', identity: 'proxy-v2', backends: [{ address: formatAddress(postfix.address) }] }],
     });
@@ -201,7 +201,7 @@ t.test(
   },
 );
 
-// Listeners that end TLS run on one transport, whatever the others do; files are looked at every two seconds.
+// Files are looked at every two seconds.
 t.test('a certificate replaced under load: the next handshake shows it', needs('openssl'), async t => {
   const authority = await createAuthority(t);
   const [before, after] = await Promise.all([1, 2].map(() => authority.issue({ names: ['mx.example.net'] })));
@@ -214,7 +214,7 @@ t.test('a certificate replaced under load: the next handshake shows it', needs('
   await put(before);
   const backend = await startScriptedBackend(t, smtp());
   const tls = { mode: 'starttls', required: true, certificates: [place] };
-  const instance = await startInstance(t, 'net', mx([formatAddress(backend.address)], {}, { tls }));
+  const instance = await startInstance(t, FASTEST, mx([formatAddress(backend.address)], {}, { tls }));
   const trust = { ca: authority.cert, servername: 'mx.example.net', rejectUnauthorized: true };
   const shown: string[] = [];
   const mail = async (address: Address): Promise<void> => {

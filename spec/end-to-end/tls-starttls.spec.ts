@@ -2,7 +2,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority, type TestCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { type Instance, mx, startInstance, TRANSPORTS, type TransportName } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { type Script, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -17,7 +17,7 @@ const listener = ({ certFile, keyFile }: TestCertificate, tls: Readonly<Record<s
 
 async function start(
   owner: Owner,
-  transport: (typeof TRANSPORTS)[number],
+  transport: TransportName,
   tls: Readonly<Record<string, unknown>>,
   script: Script = smtp({ capabilities: OFFERS }),
 ) {

@@ -4,7 +4,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { createAuthority, type TestCertificate } from '../support/certificates.ts';
 import { eventuallyEqual } from '../support/eventually.ts';
-import { type Instance, mx, startInstance } from '../support/instance.ts';
+import { FASTEST, type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { run } from '../support/processes.ts';
@@ -23,7 +23,7 @@ function edge(
 ) {
   const tls = { mode: 'implicit', certificates: [{ cert: certFile, key: keyFile }] };
   const cluster = { name: 'mail-edge', redis: `redis://127.0.0.1:${port}` };
-  return startInstance(owner, 'net', { instance: name, cluster, ...mx([backend], {}, { tls }) });
+  return startInstance(owner, FASTEST, { instance: name, cluster, ...mx([backend], {}, { tls }) });
 }
 
 const isShared = async (instance: Instance) =>

@@ -4,7 +4,7 @@ import { formatAddress } from '../../lib/core/address.ts';
 import { call } from '../support/admin-api.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { FASTEST, type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needsRoot } from '../support/needs.ts';
 import { startPostfix } from '../support/postfix.ts';
 import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -206,7 +206,7 @@ t.test(
     for (const mode of ['none', 'starttls']) {
       const tls = mode === 'none' ? { mode } : { mode, ca: authority.certFile, serverName: 'mx.example' };
       const pool = { identity: 'xclient', xclient: { required: true }, tls, warm: { size: 2, maxAge: '1s' } };
-      const instance = await startInstance(t, 'net', mx([formatAddress(postfix.address)], pool));
+      const instance = await startInstance(t, FASTEST, mx([formatAddress(postfix.address)], pool));
       await warmAre(instance, 2);
       const from = mode === 'none' ? '127.0.0.7' : '127.0.0.8';
       const client = await connectClient(t, instance.address(), { from });

@@ -5,7 +5,7 @@ import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { COMMAND, type Command, megabytes, startCommand } from '../support/command.ts';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
-import { TRANSPORTS } from '../support/instance.ts';
+import { WITH_NET } from '../support/instance.ts';
 import type { Labels } from '../support/metrics.ts';
 import { greet, silent, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
@@ -112,7 +112,7 @@ async function wave(command: Command, phase: Phase): Promise<void> {
   for (const socket of sockets) socket.resetAndDestroy();
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   const total = ROUNDS * WAVE * PHASES.length;
   t.test(`${transport}: ${total} resets leave nothing behind`, { timeout: 120_000 }, async t => {
     const backends = {

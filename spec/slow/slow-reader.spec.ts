@@ -4,7 +4,7 @@ import { createServer, type Socket } from 'node:net';
 import t from 'tap';
 import { type Command, megabytes, startCommand } from '../support/command.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { mx, TRANSPORTS } from '../support/instance.ts';
+import { mx, WITH_NET } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
@@ -64,7 +64,7 @@ function watch({ usage }: Command): () => number {
   };
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of WITH_NET) {
   t.test(
     `${transport}: memory stays flat while a gigabyte waits for a slow reader`,
     { timeout: 90_000 },

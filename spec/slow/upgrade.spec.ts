@@ -8,7 +8,7 @@ import { post, status } from '../support/admin-api.ts';
 import { COMMAND, megabytes, startCommand, usageOf } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
-import { mx, TRANSPORTS } from '../support/instance.ts';
+import { FASTEST, mx } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import { startSmtpSink } from '../support/postfix-tools.ts';
 import { accepts, run } from '../support/processes.ts';
@@ -19,7 +19,7 @@ import { ended, gone, load, pids, upgraded } from './upgrading.ts';
 
 const UPGRADES = 20;
 /** Each process has another number of shards than the one before it, where the transport is one for several. */
-const SHARDS = TRANSPORTS.length > 1 ? [2, 1, 3] : [1];
+const SHARDS = FASTEST !== 'net' ? [2, 1, 3] : [1];
 
 t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
   const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];

@@ -5,27 +5,42 @@ import { loadConfigText } from '../../lib/config/load.ts';
 import type { Address } from '../../lib/core/address.ts';
 import { type Server, startServer } from '../../lib/server.ts';
 import { chooseShards, type ShardChoice } from '../../lib/shards.ts';
-import { FAST_TRANSPORTS, type TransportName } from '../../lib/transport/fast.ts';
+import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transport/fast.ts';
 import { eventually, within } from './eventually.ts';
 import { type Metrics, scrape } from './metrics.ts';
 import type { Owner } from './owner.ts';
 
+const asked = process.env['SMTPLB_TRANSPORTS'];
+
 /**
- * The transports that every end-to-end test runs on: the reference, and what `auto` takes here; others by name, as in
- * `SMTPLB_TRANSPORTS=epoll,net`.
+ * What end-to-end tests run on, the fastest last: the transport that `auto` takes here, or those that are named, as in
+ * `SMTPLB_TRANSPORTS=net,epoll`, or with `SMTPLB_TRANSPORTS=all` every one that can be had here (`npm run test:wide`).
  */
-export const TRANSPORTS = await transportsHere();
+export const TRANSPORTS = await (asked === undefined ? chosen() : named(asked));
+/** The last of them, for what one transport shows as well as another. */
+export const FASTEST: TransportName = TRANSPORTS.at(-1) ?? 'net';
+/** The reference as well, unless others are named: for tests that tell much in little time. */
+export const WITH_NET: readonly TransportName[] =
+  asked === undefined ? [...new Set<TransportName>(['net', FASTEST])] : TRANSPORTS;
 export type { TransportName };
 
-async function transportsHere(): Promise<readonly TransportName[]> {
-  const asked = process.env['SMTPLB_TRANSPORTS']?.split(',');
-  if (asked !== undefined) {
-    const unknown = asked.filter(name => name !== 'net' && !FAST_TRANSPORTS.some(fast => fast === name));
-    if (unknown.length > 0) throw new Error(`SMTPLB_TRANSPORTS: there is no transport ${unknown.join()}`);
-    return asked as TransportName[];
-  }
+async function chosen(): Promise<readonly TransportName[]> {
   const { seats } = await chooseShards({ shards: 1, transport: 'auto' });
-  return [...new Set<TransportName>(['net', seats[0]?.transport ?? 'net'])];
+  return [seats[0]?.transport ?? 'net'];
+}
+
+async function named(names: string): Promise<readonly TransportName[]> {
+  const known: readonly TransportName[] = ['net', ...FAST_TRANSPORTS.toReversed()];
+  if (names !== 'all')
+    return names.split(',').map(name => {
+      const found = known.find(one => one === name);
+      if (found === undefined) throw new Error(`SMTPLB_TRANSPORTS: there is no transport ${name}`);
+      return found;
+    });
+  const here: TransportName[] = [];
+  for (const name of known)
+    if (name === 'net' || (await loadFast(name)).reason === undefined) here.push(name);
+  return here;
 }
 
 /** Shards of each instance that names no number itself, as in `SMTPLB_SHARDS=2`. */
