@@ -1,4 +1,5 @@
 import type { Client } from '../admission/client-limits.ts';
+import type { Link } from '../core/chain.ts';
 import { LINGER_MS } from '../core/limits.ts';
 import { terminationColumn } from '../core/shard-stats.ts';
 import type { Cause, Phase } from '../core/termination.ts';
@@ -31,8 +32,11 @@ import { type TlsOwner, TlsSide } from './tls-side.ts';
  * sockets) is given back in `terminate`, once and nowhere else.
  */
 export class Session
-  implements ProxyHeaderOwner, TlsOwner, RouterOwner, SearchOwner, HandshakeOwner, RelayHandler
+  implements ProxyHeaderOwner, TlsOwner, RouterOwner, SearchOwner, HandshakeOwner, RelayHandler, Link<Session>
 {
+  /** Its neighbours among the sessions of the shard. */
+  previous: Session | null = null;
+  next: Session | null = null;
   /** With routing, exchanged once for that of the pool the client asks for. */
   #context: SessionContext;
   readonly #client: Connection;
@@ -49,7 +53,6 @@ export class Session
   #handshake: HandshakeCount | null = null;
   #backend: Connection | null = null;
   #relay: Relay | null = null;
-
   readonly #account: SessionAccount;
   /** Null where TLS is passed through. */
   readonly #tls: ClientTls | null;

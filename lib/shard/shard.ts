@@ -2,6 +2,7 @@ import { createAdmission } from '../admission/admission.ts';
 import { createDescriptorBudget } from '../admission/descriptor-budget.ts';
 import { type BackendEvent, Balancer } from '../balancer/balancer.ts';
 import type { Board } from '../core/board.ts';
+import { Chain } from '../core/chain.ts';
 import { cidrSet } from '../core/cidr.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
 import { TICK_MS, TimerWheel } from '../core/timer-wheel.ts';
@@ -89,7 +90,7 @@ export function startShard(options: ShardOptions): Shard {
   const { onError } = options;
   const lent = { board, descriptors, onError, preparer, stats, transport, wheel };
   const warm = new WarmStock({ ...lent, random: Math.random });
-  const sessions = new Set<Session>();
+  const sessions = new Chain<Session>();
   const balancerOptions = { board, stats, now, random: Math.random, onBackendEvent: options.onBackendEvent };
   let onIdle = (): void => {};
 
@@ -143,7 +144,7 @@ export function startShard(options: ShardOptions): Shard {
       nextId,
       record: recorded ? records.add : null,
       onClosed(session) {
-        sessions.delete(session);
+        sessions.remove(session);
         counted();
         if (sessions.size === 0) onIdle();
       },
@@ -233,7 +234,7 @@ export function startShard(options: ShardOptions): Shard {
     publish: put,
     views({ pool, backend, limit }) {
       const found: SessionView[] = [];
-      for (const session of sessions) {
+      for (const session of sessions.all()) {
         if (found.length >= limit) break;
         const view = session.view();
         const wanted = pool === undefined || view.pool === pool;
@@ -242,7 +243,7 @@ export function startShard(options: ShardOptions): Shard {
       return found;
     },
     endSessions(pool, backend) {
-      const served = [...sessions].filter(session => session.servedBy(pool, backend));
+      const served = sessions.all().filter(session => session.servedBy(pool, backend));
       let ended = 0;
       for (const session of served) {
         session.guard(() => {
@@ -255,7 +256,7 @@ export function startShard(options: ShardOptions): Shard {
     async drain(handedOver) {
       await sockets.close(handedOver);
       const cold = warm.close();
-      for (const session of sessions) session.guard(() => session.drain());
+      for (const session of sessions.all()) session.guard(() => session.drain());
       if (sessions.size > 0) {
         await new Promise<void>(resolve => {
           onIdle = resolve;
@@ -266,7 +267,7 @@ export function startShard(options: ShardOptions): Shard {
       records.flush();
     },
     cut() {
-      for (const session of sessions) session.guard(() => session.cut('shutdown'));
+      for (const session of sessions.all()) session.guard(() => session.cut('shutdown'));
     },
   };
 }
