@@ -58,10 +58,10 @@ export function choose(
   const nowMs = view.now();
   let outcome: NoBackend = 'none';
   for (const backup of [false, true]) {
-    const serving = pool.backends.filter(b => b.backup === backup && serves(b, request, view, nowMs));
+    const serving = servingOf(pool, backup, request, view, nowMs);
     if (serving.length > 0) outcome = 'full';
     for (;;) {
-      const free = serving.filter(b => hasRoom(b, view.board));
+      const free = withRoom(serving, view.board);
       if (free.length === 0) break;
       const candidates = weighed(free, pool.slowStartMs, view.board, nowMs);
       const chosen = dueForTrial(candidates, view, nowMs) ?? algorithm(candidates, request);
@@ -73,6 +73,29 @@ export function choose(
     }
   }
   return outcome;
+}
+
+// Loops, for each session comes here: a closure costs more than what it does.
+
+/** The pool's backends, or its backups, that serve. */
+function servingOf(
+  pool: PoolSnapshot,
+  backup: boolean,
+  request: SelectRequest,
+  view: BalancerView,
+  nowMs: number,
+): readonly BackendSnapshot[] {
+  const found: BackendSnapshot[] = [];
+  for (const backend of pool.backends) {
+    if (backend.backup === backup && serves(backend, request, view, nowMs)) found.push(backend);
+  }
+  return found;
+}
+
+function withRoom(backends: readonly BackendSnapshot[], board: Board): readonly BackendSnapshot[] {
+  const found: BackendSnapshot[] = [];
+  for (const backend of backends) if (hasRoom(backend, board)) found.push(backend);
+  return found;
 }
 
 /** Below its own limit, and below what the cluster grants. Where only the grant is missing, that is said. */
@@ -117,5 +140,8 @@ function dueForTrial(
   view: BalancerView,
   nowMs: number,
 ): BackendSnapshot | undefined {
-  return candidates.find(b => standing(view.board, b.row, nowMs) === 'due');
+  for (const candidate of candidates) {
+    if (standing(view.board, candidate.row, nowMs) === 'due') return candidate;
+  }
+  return undefined;
 }

@@ -15,11 +15,20 @@ import { TLS_FAULTS, TLS_VERSIONS, type TlsFaultCode, type TlsVersionName } from
 /** `normal/relaying` and so on: one counter for each way to end. */
 export type TerminationColumn = `${Cause}/${Phase}`;
 
-export const terminationColumn = (cause: Cause, phase: Phase): TerminationColumn => `${cause}/${phase}`;
-
 const TERMINATION_COLUMNS = CAUSE_NAMES.flatMap(cause =>
-  PHASE_NAMES.map(phase => terminationColumn(cause, phase)),
+  PHASE_NAMES.map(phase => `${cause}/${phase}` as const),
 );
+
+/** Names that are put together are slow to look up the first time: each of them is made once. */
+const TERMINATION_TABLE = Object.fromEntries(
+  CAUSE_NAMES.map(cause => [
+    cause,
+    Object.fromEntries(PHASE_NAMES.map(phase => [phase, `${cause}/${phase}` as const])),
+  ]),
+) as Record<Cause, Record<Phase, TerminationColumn>>;
+
+export const terminationColumn = (cause: Cause, phase: Phase): TerminationColumn =>
+  TERMINATION_TABLE[cause][phase];
 
 export type ListenerColumn =
   | TerminationColumn
@@ -119,37 +128,36 @@ export interface ShardStats {
 }
 
 /** How a shard is now. */
-export interface ShardSigns {
-  /** Sessions that are not closed. */
-  sessions: number;
-  /** Monotonic milliseconds of the last tick of its clock; one that is old belongs to a thread that hangs. */
-  tickedAtMs: number;
-  /** Session records thrown away because the control plane did not take them in time; only grows. */
-  recordsDropped: number;
-}
+export class ShardSigns {
+  readonly #cells: Float64Array;
 
-function openSigns(region: Region): ShardSigns {
-  const cells = region.float64(3);
-  return {
-    get sessions() {
-      return cells[0] as number;
-    },
-    set sessions(count) {
-      cells[0] = count;
-    },
-    get tickedAtMs() {
-      return cells[1] as number;
-    },
-    set tickedAtMs(ms) {
-      cells[1] = ms;
-    },
-    get recordsDropped() {
-      return cells[2] as number;
-    },
-    set recordsDropped(count) {
-      cells[2] = count;
-    },
-  };
+  constructor(region: Region) {
+    this.#cells = region.float64(3);
+  }
+
+  /** Sessions that are not closed. */
+  get sessions(): number {
+    return this.#cells[0] as number;
+  }
+  set sessions(count) {
+    this.#cells[0] = count;
+  }
+
+  /** Monotonic milliseconds of the last tick of its clock; one that is old belongs to a thread that hangs. */
+  get tickedAtMs(): number {
+    return this.#cells[1] as number;
+  }
+  set tickedAtMs(ms) {
+    this.#cells[1] = ms;
+  }
+
+  /** Session records thrown away because the control plane did not take them in time; only grows. */
+  get recordsDropped(): number {
+    return this.#cells[2] as number;
+  }
+  set recordsDropped(count) {
+    this.#cells[2] = count;
+  }
 }
 
 function layOut(region: Region): Omit<ShardStats, 'memory'> {
@@ -162,7 +170,7 @@ function layOut(region: Region): Omit<ShardStats, 'memory'> {
     queueSeconds: openHistogramTable(region, MAX_POOLS, LATENCY_BOUNDS),
     sessionSeconds: openHistogramTable(region, MAX_LISTENERS, DURATION_BOUNDS),
     loopLagSeconds: openHistogramTable(region, 1, LAG_BOUNDS),
-    signs: openSigns(region),
+    signs: new ShardSigns(region),
   };
 }
 

@@ -21,7 +21,8 @@ export interface Timer {
 }
 
 export function createTimer(onTimeout: () => void): Timer {
-  return { deadlineMs: 0, onTimeout, previous: null, next: null };
+  // No whole number to begin with: the field is one for fractions from the start.
+  return { deadlineMs: Number.POSITIVE_INFINITY, onTimeout, previous: null, next: null };
 }
 
 export class TimerWheel {

@@ -25,7 +25,7 @@ import { type IntroductionOwner, XclientIntroduction } from './xclient-introduct
 export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, IntroductionOwner, OpeningOwner {
   readonly client: string;
   triedRows: readonly number[] = NOTHING;
-  readonly failedTries: FailedTry[] = [];
+  failedTries: readonly FailedTry[] = NOTHING;
   /** The backend whose slot is taken. */
   backend: BackendSnapshot | null = null;
   /** The backend that serves or served this session, or the last one tried. */
@@ -295,7 +295,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #leaveBackend(backend: BackendSnapshot, fault: FaultCode, detail?: string): void {
-    this.failedTries.push({ backend: backend.name, fault, ...(detail !== undefined && { detail }) });
+    const failed = { backend: backend.name, fault, ...(detail !== undefined && { detail }) };
+    this.failedTries = [...this.failedTries, failed];
     this.#stop();
     this.#context.balancer.failed(backend, fault, this.#pickedAtMs, detail);
     this.#releaseSlot();

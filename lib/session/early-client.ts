@@ -1,6 +1,7 @@
 import { EARLY_CLIENT_OCTETS } from '../core/limits.ts';
 import type { Cause } from '../core/termination.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
+import { NOTHING } from './at-rest.ts';
 
 export interface EarlyOwner {
   /** The client has vanished; there is nobody left to find a backend for. */
@@ -12,12 +13,12 @@ export interface EarlyOwner {
  * case; who speaks early is held back, within a bound, and a half-close is remembered.
  */
 export class EarlyClient implements ConnectionHandler {
-  /** What it said, in order. */
-  readonly held: Uint8Array[] = [];
   /** It has closed its direction. */
   ended = false;
   readonly #connection: Connection;
   readonly #owner: EarlyOwner;
+  /** What it said, in order. */
+  #held: Uint8Array[] | null = null;
   #octets = 0;
 
   constructor(connection: Connection, owner: EarlyOwner) {
@@ -25,10 +26,18 @@ export class EarlyClient implements ConnectionHandler {
     this.#owner = owner;
   }
 
+  /** What it has said since this was asked last, in order. */
+  take(): readonly Uint8Array[] {
+    const held = this.#held;
+    this.#held = null;
+    return held ?? NOTHING;
+  }
+
   onConnect(): void {}
 
   onBytes(bytes: Uint8Array): void {
-    this.held.push(Uint8Array.from(bytes));
+    this.#held ??= [];
+    this.#held.push(Uint8Array.from(bytes));
     this.#octets += bytes.length;
     if (this.#octets >= EARLY_CLIENT_OCTETS) this.#connection.pause();
   }
@@ -36,7 +45,7 @@ export class EarlyClient implements ConnectionHandler {
   onEnd(): void {
     this.ended = true;
     // Who leaves without a word was a probe or has given up: no backend need be troubled.
-    if (this.held.length === 0) this.#owner.onGone('client-closed');
+    if (this.#held === null) this.#owner.onGone('client-closed');
   }
 
   onDrain(): void {}

@@ -123,7 +123,7 @@ export class Session
     this.#admitted = admitted;
     // One deadline for all that comes before the relay; no byte renews it.
     wheel.arm(this.#timer, this.#acceptedAtMs + listener.timeouts.handshakeMs - wheel.now());
-    if (this.#tls?.first === true) this.#tls.begin(new TlsSide(this), this.#early.held.splice(0));
+    if (this.#tls?.first === true) this.#tls.begin(new TlsSide(this), this.#early.take());
     else if (routing !== null) this.#askForName();
     else this.#searchBackend();
   }
@@ -133,7 +133,7 @@ export class Session
     this.#account.greeted(this.#context.wheel.now());
     this.#router = new ServerNameRouter(this.#client, this.#context, this);
     this.#handshake = this.#router;
-    this.#router.begin(this.#early.held.splice(0), this.#early.ended);
+    this.#router.begin(this.#early.take(), this.#early.ended);
   }
 
   onRouted(context: SessionContext, flight: Uint8Array): void {
@@ -180,13 +180,13 @@ export class Session
     this.#backend = guarded(this.#search, backend, greeting, cause => this.terminate(cause));
     const handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
     this.#handshake = handshake;
-    handshake.begin(greeting, this.#early.held.splice(0), this.#early.ended);
+    handshake.begin(greeting, this.#early.take(), this.#early.ended);
   }
 
   /** The backend awaits TLS as the client does; all that both say from now on is theirs. */
   #join(backend: Connection, router: ServerNameRouter): void {
     this.#backend = backend;
-    router.join(backend, this.#early.held.splice(0), this.#early.ended);
+    router.join(backend, this.#early.take(), this.#early.ended);
     this.onHandshakeDone();
   }
 

@@ -24,6 +24,9 @@ export class Buffers {
   readonly group = GROUP;
   readonly #calls: RingCalls;
   readonly #memory: Memory;
+  /** What the memory is a part of, and where it begins there. */
+  readonly #store: ArrayBufferLike;
+  readonly #base: number;
   readonly #ring: Int32Array;
   readonly #halfwords: Uint16Array;
   readonly #users = new Int32Array(BUFFERS);
@@ -33,6 +36,8 @@ export class Buffers {
   constructor(calls: RingCalls, ring: Ring, onMapped: (mapping: Mapping) => void) {
     this.#calls = calls;
     this.#memory = calls.allocate(BUFFERS * BUFFER_OCTETS);
+    this.#store = this.#memory.bytes.buffer;
+    this.#base = this.#memory.bytes.byteOffset;
     const registration = calls.allocate(40); // struct io_uring_buf_reg
     registration.words[2] = BUFFERS;
     registration.words[3] = GROUP | KERNEL_MEMORY;
@@ -64,21 +69,19 @@ export class Buffers {
   }
 
   view(buffer: number, from: number, to: number): Uint8Array {
-    const { buffer: memory, byteOffset } = this.#memory.bytes;
     // Made by hand: `subarray` of a Buffer goes a long way round.
-    return new Uint8Array(memory, byteOffset + buffer * BUFFER_OCTETS + from, to - from);
+    return new Uint8Array(this.#store, this.#base + buffer * BUFFER_OCTETS + from, to - from);
   }
 
   /** The buffer that these bytes are in, or -1 where they are elsewhere. */
   bufferOf(bytes: Uint8Array): number {
-    const all = this.#memory.bytes;
-    if (bytes.buffer !== all.buffer) return -1;
-    return Math.floor((bytes.byteOffset - all.byteOffset) / BUFFER_OCTETS);
+    if (bytes.buffer !== this.#store) return -1;
+    return Math.floor((bytes.byteOffset - this.#base) / BUFFER_OCTETS);
   }
 
   /** Where in its buffer it begins; only for bytes that are in one. */
   offsetOf(bytes: Uint8Array): number {
-    return (bytes.byteOffset - this.#memory.bytes.byteOffset) % BUFFER_OCTETS;
+    return (bytes.byteOffset - this.#base) % BUFFER_OCTETS;
   }
 
   addressOf(buffer: number, offset: number): MemoryAddress {

@@ -208,7 +208,7 @@ export class UringConnection extends UringSocket implements Connection {
     this.relayed += length;
     peer.forward(buffer, length);
     if (length >= BULK_OCTETS) this.state |= IS.BULK;
-    if (peer.#keepsUp && !this.is(IS.BULK)) this.startReceive(!more);
+    if (peer.#keepsUp() && !this.is(IS.BULK)) this.startReceive(!more);
     else if (peer.is(IS.AWAITING_ROOM)) this.watch();
   }
 
@@ -237,7 +237,7 @@ export class UringConnection extends UringSocket implements Connection {
   }
 
   /** Whether it has sent, or is about to send, all that was given to it. */
-  get #keepsUp(): boolean {
+  #keepsUp(): boolean {
     return !this.is(IS.AWAITING_ROOM) && (this.#out === null || this.#out.short);
   }
 

@@ -14,7 +14,7 @@ import type { TcpOptions } from '../linux/tcp-options.ts';
 import { Buffers } from './buffers.ts';
 import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
 import { type Completion, Ring } from './ring.ts';
-import type { GoesOn, Shared } from './shared.ts';
+import type { Shared } from './shared.ts';
 
 const POLLIN = 1;
 
@@ -33,7 +33,6 @@ export class Loop {
   #armed: NodeJS.Immediate | null = null;
   #running = false;
   #dueMs = 0;
-  #later: GoesOn[] = [];
 
   /** Throws a system error where the kernel refuses. */
   constructor(
@@ -95,21 +94,20 @@ export class Loop {
   }
 
   #serve(): void {
-    const { later, ring } = this.shared;
-    ring.enter(later.length > 0 ? 0 : this.#waitMs());
-    ring.reap(this.#dispatch);
-    if (later.length === 0) return;
+    const { shared } = this;
+    shared.ring.enter(shared.later.length > 0 ? 0 : this.#waitMs());
+    shared.ring.reap(this.#dispatch);
+    const round = shared.later;
+    if (round.length === 0) return;
     // Those who queue up again while these go on have their turn in the next round.
-    this.#later.push(...later);
-    later.length = 0;
-    for (const waiting of this.#later) {
+    shared.later = [];
+    for (const waiting of round) {
       try {
         waiting.goOn();
       } catch (error) {
-        this.shared.onHandlerError(error);
+        shared.onHandlerError(error);
       }
     }
-    this.#later.length = 0;
   }
 
   /** What throws here is a fault of the transport itself; the loop goes on. */

@@ -21,5 +21,5 @@ export interface Shared {
   /** Told of handlers that throw: a fault of ours, which ends one session. */
   readonly onHandlerError: (error: unknown) => void;
   /** Who goes on when this turn's completions are worked off: nobody is told within a call of theirs. */
-  readonly later: GoesOn[];
+  later: GoesOn[];
 }
