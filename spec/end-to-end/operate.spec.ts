@@ -198,6 +198,7 @@ for (const transport of TRANSPORTS) {
     const instance = await startInstance(t, transport, {
       ...mx(limited, { queue: { size: 10, timeout: '30s' } }),
       ...ADMIN,
+      shards: 1, // who waits at one of them is served in turn
     });
     const served = [await greeted(t, instance), await greeted(t, instance)];
     const waiting = [
