@@ -94,8 +94,12 @@ export function createStickyMemory(keeper: StickyKeeper, now: () => number): Sha
       const confirmedMs = isKnown ? known.confirmedMs : Number.NEGATIVE_INFINITY;
       cache.set(id, { backend: claim.backend, confirmedMs }, claim.ttlMs);
       if (now() - confirmedMs < renewEveryMs(claim)) return;
-      // The first of a tick is the first writer here, too. Beyond the bound it is the next session that claims.
-      if (!claims.has(id) && claims.size < STICKY_CLAIMS) claims.set(id, { ...claim, onLost });
+      // The first of a tick is the first writer here, too, unless its backend has been given up since. Beyond the bound it
+      // is the next session that claims.
+      const first = claims.get(id);
+      if (first === undefined && claims.size < STICKY_CLAIMS) claims.set(id, { ...claim, onLost });
+      else if (first !== undefined && first.backend === claim.insteadOf)
+        claims.set(id, { ...claim, insteadOf: first.insteadOf, onLost });
     },
     flush() {
       if (isTelling || claims.size === 0) return;

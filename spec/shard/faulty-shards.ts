@@ -4,7 +4,8 @@ import type { ShardChoice } from '../../lib/shards.ts';
 import type { TransportName } from '../../lib/transport/fast.ts';
 import { moduleUrl, THREAD_LOADER } from '../support/checkout.ts';
 import type { Owner } from '../support/owner.ts';
-import { type CallFaults, CHANNEL, type SmallRing, type ThreadFault } from './faulty-thread.ts';
+import type { SmallRing } from '../transport/faulty-koffi.ts';
+import { type CallFaults, CHANNEL, type ThreadFault } from './faulty-thread.ts';
 
 /** Enough for a shard and the loader of TypeScript, and filled within a second. */
 const HEAP_MB = 160;

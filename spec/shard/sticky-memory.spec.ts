@@ -69,6 +69,17 @@ t.test('the first writer wins, and the loser learns', async t => {
   t.match(await recall(two), { backend: 'b1' });
 });
 
+t.test('a backend that is gone before anybody was told of it gives way all the same', async t => {
+  const { one, two, recall } = world();
+  one.claim(claim('b1'), () => t.fail('nobody was there before'));
+  t.match(await recall(one, name => name !== 'b1'), { gone: 'b1' });
+  one.claim(claim('b2', 'b1'), () => t.fail('b1 is gone'));
+  one.flush();
+  await turn();
+  t.match(await recall(), { backend: 'b2' }, 'here');
+  t.match(await recall(two), { backend: 'b2' }, 'and elsewhere');
+});
+
 t.test('a backend that is gone is forgotten and gives way', async t => {
   const { one, two, recall } = world();
   one.claim(claim('b1'), () => {});

@@ -21,12 +21,16 @@ interface Case extends CallFaults {
 }
 
 /** A session tries each of the two backends once: one in nine finds none. */
-const dialled = (retries: string, cause: string, ...errors: CallFaults['calls'][string][number][]): Case => ({
-  every: 3,
-  calls: { connect: errors },
-  causes: [cause],
-  retries,
-});
+const dialled = (call: string): readonly Case[] =>
+  (
+    [
+      ['no-ports', 'local-ports', ['EADDRNOTAVAIL']],
+      ['refused', 'backend-refused', ['EAGAIN', 'ECONNREFUSED']],
+      ['unreachable', 'backend-refused', ['ENETUNREACH', 'EHOSTUNREACH']],
+      ['connect-timeout', 'backend-timeout', ['ETIMEDOUT']],
+      ['failed', 'internal', ['EPERM', 'ENOBUFS', 'ENOMEM']],
+    ] as const
+  ).map(([retries, cause, errors]) => ({ every: 3, calls: { [call]: errors }, causes: [cause], retries }));
 const SHORT = ['EINTR', 'ENOBUFS', 'ENOMEM'] as const;
 const SOCKETS: Case = {
   every: 3,
@@ -44,11 +48,7 @@ const CASES: Readonly<Record<FastTransportName, readonly Case[]>> = {
   epoll: [
     { every: 2, calls: { accept4: ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] } },
     { every: 2, calls: { accept4: ['ECONNABORTED', 'EINTR', 'EPERM', 'EPROTO'] } },
-    dialled('no-ports', 'local-ports', 'EADDRNOTAVAIL'),
-    dialled('refused', 'backend-refused', 'EAGAIN', 'ECONNREFUSED'),
-    dialled('unreachable', 'backend-refused', 'ENETUNREACH', 'EHOSTUNREACH'),
-    dialled('connect-timeout', 'backend-timeout', 'ETIMEDOUT'),
-    dialled('failed', 'internal', 'EPERM', 'ENOBUFS', 'ENOMEM'),
+    ...dialled('connect'),
     { every: 3, calls: { recv: SHORT, send: SHORT } },
     { every: 2, calls: { epoll_wait: ['EINTR'] } },
     SOCKETS,
@@ -64,7 +64,27 @@ const CASES: Readonly<Record<FastTransportName, readonly Case[]>> = {
   io_uring: [
     { every: 2, calls: { io_uring_enter: ['EINTR', 'EAGAIN', 'EBUSY', 'ENOMEM'] } },
     SOCKETS,
-    { every: 5, calls: { send: ['EPIPE', 'ECONNRESET'], recv: ['ECONNRESET', 'ETIMEDOUT'] }, causes: BROKEN },
+    {
+      every: 25,
+      calls: { send: ['EPIPE', 'ECONNRESET'], recv: ['ECONNRESET', 'ETIMEDOUT'] },
+      causes: BROKEN,
+    },
+    { every: 2, calls: { 'ring/accept': ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM', 'EAGAIN', 'ECANCELED'] } },
+    { every: 2, calls: { 'ring/accept': ['ECONNABORTED', 'EINTR', 'EPERM', 'EPROTO'] } },
+    ...dialled('ring/connect'),
+    { every: 3, calls: { 'ring/receive': [...SHORT, 'EAGAIN'], 'ring/send': [...SHORT, 'EAGAIN'] } },
+    { every: 2, calls: { 'ring/writable': [...SHORT, 'ECANCELED'], 'ring/broken': [...SHORT, 'ECANCELED'] } },
+    { every: 2, calls: { 'ring/wake': [...SHORT, 'ECANCELED'] } },
+    {
+      every: 50,
+      calls: { 'ring/send': ['EPIPE', 'ECONNRESET', 'EHOSTUNREACH', 'ETIMEDOUT', 'ECANCELED'] },
+      causes: BROKEN,
+    },
+    {
+      every: 50,
+      calls: { 'ring/receive': ['ECONNRESET', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ECANCELED'] },
+      causes: BROKEN,
+    },
     IDLE_WORDS,
   ],
 };

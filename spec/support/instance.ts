@@ -60,7 +60,7 @@ export interface Instance {
   readonly log: readonly LogLine[];
   /** The first line that fits, past or to come. */
   logged(what: string, fits: (line: LogLine) => boolean): Promise<LogLine>;
-  /** The records of the first `count` sessions that ended, past or to come. */
+  /** The records of the first `count` sessions that ended, past or to come; shards tell them batch by batch. */
   sessions(count: number): Promise<readonly LogLine[]>;
   metrics(): Promise<Metrics>;
   /** Resolves when every count is back at zero; rejects with what is not. */
@@ -94,6 +94,9 @@ export function mx(
     pools: [{ name: 'mx', ...pool, backends: named }],
   };
 }
+
+const endOf = (record: LogLine): number =>
+  Date.parse(String(record['started'])) + Number(record['durationMs']);
 
 /** Starts an instance; it is stopped, and must have become idle, when the test ends. */
 export async function startInstance(
@@ -165,7 +168,8 @@ export async function startInstance(
     },
     async sessions(count) {
       await logged(`session ${count}`, () => records().length >= count);
-      return records().slice(0, count);
+      const ended = SHARDS > 1 ? records().sort((one, other) => endOf(one) - endOf(other)) : records();
+      return ended.slice(0, count);
     },
     metrics: () => scrape(instance.admin),
     async idle() {

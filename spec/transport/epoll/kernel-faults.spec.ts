@@ -1,58 +1,11 @@
 /** What the kernel says only when it is short of something, said by a C library that can be told to. */
-import { constants } from 'node:os';
 import t from 'tap';
-import { type Address, ipAddress } from '../../../lib/core/address.ts';
+import { ipAddress } from '../../../lib/core/address.ts';
 import { TICK_MS } from '../../../lib/core/timer-wheel.ts';
-import type { Connection, DialOptions } from '../../../lib/transport/contract.ts';
-import { loadEpoll } from '../../../lib/transport/epoll/load.ts';
-import { eventually } from '../../support/eventually.ts';
-import type { Owner } from '../../support/owner.ts';
-import { LOOPBACK, type Recorder, recorder } from '../peers.ts';
-
-const { errno } = constants;
-type ErrorName = keyof typeof errno;
-
-/** The real library, but for the calls in `fails`: each takes the next error of its list, while there are any. */
-async function openFaultyWorld(owner: Owner) {
-  const fails = new Map<string, ErrorName[]>();
-  const calls = new Map<string, number>();
-  const koffi = await import('koffi');
-  const load = (path: string | null) => {
-    const library = koffi.load(path);
-    const func = (name: string, result: string, args: string[]) => {
-      const real = library.func(name, result, args);
-      return (...values: unknown[]) => {
-        calls.set(name, (calls.get(name) ?? 0) + 1);
-        const error = fails.get(name)?.shift();
-        if (error === undefined) return real(...values);
-        koffi.errno(errno[error]);
-        return -1;
-      };
-    };
-    return { func };
-  };
-  const faulty = { ...koffi, load } as unknown as typeof koffi;
-  const loaded = await loadEpoll({ platform: 'linux', arch: process.arch, importKoffi: async () => faulty });
-  if (loaded.reason !== undefined) throw new Error(loaded.reason);
-  const faults: unknown[] = [];
-  const transport = loaded.create(error => faults.push(error), { longestWaitMs: 1 });
-  transport.start();
-  owner.teardown(() => transport.close());
-  const accepted: { connection: Connection; told: Recorder }[] = [];
-  const { address } = await transport.listen(LOOPBACK, { backlog: 128 }, connection => {
-    const told = recorder();
-    connection.handler = told;
-    accepted.push({ connection, told });
-  });
-  const dial = (to: Address = address, options?: DialOptions) => {
-    const told = recorder();
-    return { connection: transport.connect(to, told, options), told };
-  };
-  return { fails, calls, faults, dial, accept: () => eventually('a client', () => accepted.shift()) };
-}
+import { openFaultyWorld } from '../faulty-world.ts';
 
 t.test('accepting', async t => {
-  const { fails, calls, faults, dial, accept } = await openFaultyWorld(t);
+  const { fails, calls, faults, dial, accept } = await openFaultyWorld(t, 'epoll');
   for (const error of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'] as const) {
     fails.set('accept4', [error, error]);
     const before = calls.get('accept4') ?? 0;
@@ -75,7 +28,7 @@ t.test('accepting', async t => {
 });
 
 t.test('dialling: what the kernel refuses is told by name, after the call', async t => {
-  const { fails, dial } = await openFaultyWorld(t);
+  const { fails, dial } = await openFaultyWorld(t, 'epoll');
   const source = ipAddress('127.0.0.9', 0);
   const cases = [
     ['socket', 'EMFILE', 'no-descriptors', undefined],
@@ -100,7 +53,7 @@ t.test('dialling: what the kernel refuses is told by name, after the call', asyn
 });
 
 t.test('a connection that is open', async t => {
-  const { fails, faults, dial, accept } = await openFaultyWorld(t);
+  const { fails, faults, dial, accept } = await openFaultyWorld(t, 'epoll');
   const { connection, told } = dial();
   const other = await accept();
   await told.came('connect');
@@ -135,7 +88,7 @@ t.test('a connection that is open', async t => {
 });
 
 t.test('with nothing to do it waits, and does not ask again and again', async t => {
-  const { calls } = await openFaultyWorld(t);
+  const { calls } = await openFaultyWorld(t, 'epoll');
   const waits = () => calls.get('epoll_wait') ?? 0;
   const idleMs = 4 * TICK_MS;
   const before = waits();
