@@ -65,36 +65,45 @@ for (const transport of TRANSPORTS) {
         ['expired', await authority.issue({ names: ['mx.example'], days: 2, issued: '-10d' }), /has expired/],
       ];
       const good = await startMailServer(t, pair(right));
-      for (const [what, certificate, reason] of wrong) {
-        const bad = await startMailServer(t, pair(certificate));
-        const tls = { mode: 'starttls', ca: authority.certFile, serverName: 'mx.example' };
-        const backends = [
-          { address: formatAddress(bad.address) },
-          { address: formatAddress(good.address), backup: true },
-        ];
-        const instance = await startInstance(t, transport, mx(backends, { tls }));
-        const client = await connectClient(t, instance.address());
+      const bad = await Promise.all(wrong.map(([, certificate]) => startMailServer(t, pair(certificate))));
+      const instance = await startInstance(t, transport, {
+        listeners: wrong.map((_, at) => ({ name: `p${at}`, pool: `p${at}` })),
+        pools: bad.map(({ address }, at) => ({
+          name: `p${at}`,
+          tls: { mode: 'starttls', ca: authority.certFile, serverName: 'mx.example' },
+          backends: [
+            { name: 'b1', address: formatAddress(address) },
+            { name: 'b2', address: formatAddress(good.address), backup: true },
+          ],
+        })),
+      });
+      for (const [at, [what, , reason]] of wrong.entries()) {
+        const pool = `p${at}`;
+        const client = await connectClient(t, instance.address(pool));
         await client.expect(220);
         await client.command('EHLO client.example', 250);
         await client.deliver();
         await client.command('QUIT', 221);
         client.end();
-        const [record] = await instance.sessions(1);
         t.match(
-          record,
+          await instance.sessionAt(pool),
           { backend: 'b2', retries: [{ backend: 'b1', fault: 'tls-failed', detail: reason }] },
           what,
         );
-        const line = await instance.logged('the reason', ({ fault }) => fault === 'tls-failed');
+        const line = await instance.logged(
+          'the reason',
+          line => line['fault'] === 'tls-failed' && line['pool'] === pool,
+        );
         t.match(line, { level: 'warn', backend: 'b1', detail: reason });
-        t.equal(bad.messages.length, 0);
+        t.equal(bad[at]?.messages.length, 0);
         const metrics = await instance.metrics();
         t.equal(
-          metrics.value('smtplb_backend_tls_handshakes_total', { backend: 'b1', result: 'untrusted' }),
+          metrics.value('smtplb_backend_tls_handshakes_total', { pool, backend: 'b1', result: 'untrusted' }),
           1,
         );
-        await instance.idle();
       }
+      t.equal(good.messages.length, wrong.length);
+      await instance.idle();
     },
   );
 
@@ -111,21 +120,27 @@ for (const transport of TRANSPORTS) {
         .update(certificate.publicKey.export({ type: 'spki', format: 'der' }))
         .digest('hex');
       const server = await startMailServer(t, pair(own));
-      for (const [fingerprints, greeted] of [
-        [[certificate.fingerprint256], true],
-        [[key], true],
-        [[new X509Certificate(other.cert).fingerprint256], false],
-      ] as const) {
-        const tls = { mode: 'starttls', fingerprints };
-        const instance = await startInstance(t, transport, mx([formatAddress(server.address)], { tls }));
-        const client = await connectClient(t, instance.address());
+      const pins = [
+        [certificate.fingerprint256, true],
+        [key, true],
+        [new X509Certificate(other.cert).fingerprint256, false],
+      ] as const;
+      const instance = await startInstance(t, transport, {
+        listeners: pins.map((_, at) => ({ name: `p${at}`, pool: `p${at}` })),
+        pools: pins.map(([fingerprint], at) => ({
+          name: `p${at}`,
+          tls: { mode: 'starttls', fingerprints: [fingerprint] },
+          backends: [{ address: formatAddress(server.address) }],
+        })),
+      });
+      for (const [at, [, greeted]] of pins.entries()) {
+        const client = await connectClient(t, instance.address(`p${at}`));
         await client.expect(greeted ? 220 : 421);
         client.end();
-        await instance.sessions(1);
-        if (!greeted)
-          t.match(instance.log.at(-1), { cause: 'backend-tls', phase: 'connecting', termination: 'eC' });
-        await instance.idle();
+        const record = await instance.sessionAt(`p${at}`);
+        if (!greeted) t.match(record, { cause: 'backend-tls', phase: 'connecting', termination: 'eC' });
       }
+      await instance.idle();
     },
   );
 
@@ -190,23 +205,26 @@ for (const transport of TRANSPORTS) {
         undefined,
       ],
     ] as const;
-    for (const [script, fault, detail] of cases) {
-      const bad = await startScriptedBackend(t, script);
-      const instance = await startInstance(
-        t,
-        transport,
-        mx([formatAddress(bad.address)], {
-          tls: { mode: 'starttls', verify: false },
-          connect: { greetingTimeout: '300ms', attempts: 1 },
-        }),
-      );
-      const client = await connectClient(t, instance.address());
-      await client.expect(421);
-      client.end();
-      const tried = detail === undefined ? { fault } : { fault, detail };
-      t.match(await instance.sessions(1), [{ retries: [tried] }]);
-      await instance.idle();
-    }
+    const bad = await Promise.all(cases.map(([script]) => startScriptedBackend(t, script)));
+    const instance = await startInstance(t, transport, {
+      listeners: bad.map((_, at) => ({ name: `p${at}`, pool: `p${at}` })),
+      pools: bad.map(({ address }, at) => ({
+        name: `p${at}`,
+        tls: { mode: 'starttls', verify: false },
+        connect: { greetingTimeout: cases[at]?.[2] === undefined ? '1s' : '30s', attempts: 1 },
+        backends: [{ address: formatAddress(address) }],
+      })),
+    });
+    await Promise.all(
+      cases.map(async ([, fault, detail], at) => {
+        const client = await connectClient(t, instance.address(`p${at}`));
+        await client.expect(421);
+        client.end();
+        const tried = detail === undefined ? { fault } : { fault, detail };
+        t.match(await instance.sessionAt(`p${at}`), { retries: [tried] });
+      }),
+    );
+    await instance.idle();
   });
 
   t.test(

@@ -2,7 +2,7 @@ import t from 'tap';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { blackHole } from '../support/black-hole.ts';
 import { refusingAddress } from '../support/free-port.ts';
-import { type Instance, type LogLine, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startSmtpSink } from '../support/postfix-tools.ts';
@@ -69,13 +69,6 @@ const pair = (bad: { readonly address: Address }, good: { readonly address: Addr
   ],
 });
 
-/** The record of the first session of a listener. */
-const recordOf = (instance: Instance, listener: string): Promise<LogLine> =>
-  instance.logged(
-    `a session at ${listener}`,
-    line => line['msg'] === 'session' && line['listener'] === listener,
-  );
-
 /** The first line, and what is behind it. */
 function split(text: string): [string, string] {
   const end = text.indexOf('\r\n') + 2;
@@ -118,7 +111,7 @@ for (const transport of TRANSPORTS) {
         t.equal(good.connections[0]?.received.toString('latin1'), ONE_MESSAGE, 'every octet once');
         if (bad.backend !== undefined) t.equal(octetsAt(bad.backend), 0, 'no octet at the bad one');
 
-        const record = await recordOf(instance, pool);
+        const record = await instance.sessionAt(pool);
         t.match(record, { backend: 'b2', cause: 'normal', retries: [{ backend: 'b1', fault: String }] });
         const fault = String((record as { retries?: { fault: string }[] }).retries?.[0]?.fault);
         t.ok(faults.includes(fault), `called ${fault}`);
@@ -174,7 +167,7 @@ for (const transport of TRANSPORTS) {
         await client.until('221 2.0.0 backend.example\r\n');
         client.end();
         t.equal(greetings(client), 1);
-        t.match(await recordOf(instance, pool), {
+        t.match(await instance.sessionAt(pool), {
           backend: 'b2',
           cause: 'normal',
           retries: [{ backend: 'b1', fault }],

@@ -62,6 +62,8 @@ export interface Instance {
   logged(what: string, fits: (line: LogLine) => boolean): Promise<LogLine>;
   /** The records of the first `count` sessions that ended, past or to come; shards tell them batch by batch. */
   sessions(count: number): Promise<readonly LogLine[]>;
+  /** The record of the first session at a listener that ended, past or to come. */
+  sessionAt(listener: string): Promise<LogLine>;
   metrics(): Promise<Metrics>;
   /** Resolves when every count is back at zero; rejects with what is not. */
   idle(): Promise<void>;
@@ -146,7 +148,8 @@ export async function startInstance(
       wait.abort();
     }
   };
-  const records = () => log.filter(line => line['msg'] === 'session');
+  const isRecord = (line: LogLine): boolean => line['msg'] === 'session';
+  const records = () => log.filter(isRecord);
 
   const instance: Instance = {
     server,
@@ -171,6 +174,8 @@ export async function startInstance(
       const ended = SHARDS > 1 ? records().sort((one, other) => endOf(one) - endOf(other)) : records();
       return ended.slice(0, count);
     },
+    sessionAt: listener =>
+      logged(`a session at ${listener}`, line => isRecord(line) && line['listener'] === listener),
     metrics: () => scrape(instance.admin),
     async idle() {
       await eventually('all counts at zero', async () => {

@@ -11,9 +11,12 @@ const OF_HOOKS = /^NODE_OPTIONS$|^_TAPJS_/;
  * and every thread and every program that it starts would load them again: a shard's thread takes five times as long.
  */
 export async function runPlainly(): Promise<boolean> {
-  if (process.execArgv.length === 0) return false;
+  if (!process.execArgv.some(flag => flag.startsWith('--import'))) return false;
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !OF_HOOKS.test(name)));
-  const child = spawn(process.execPath, process.argv.slice(1), { env, stdio: 'inherit' });
+  const child = spawn(process.execPath, ['--enable-source-maps', ...process.argv.slice(1)], {
+    env,
+    stdio: 'inherit',
+  });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGALRM'] as const)
     process.on(signal, () => child.kill(signal));
   process.exitCode = await new Promise<number>((resolve, reject) => {

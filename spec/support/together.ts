@@ -12,23 +12,34 @@ const SPECS = new URL('../', import.meta.url);
 const LASTING: readonly string[] = ['TCPServerWrap', 'ProcessWrap'];
 
 /** All spec files but the slow ones, as paths below spec/, in order. */
-export function allSpecs(): string[] {
+function allSpecs(): string[] {
   return readdirSync(SPECS, { recursive: true, encoding: 'utf8' })
     .map(path => path.replaceAll('\\', '/'))
     .filter(path => /\.spec\.[jt]s$/.test(path) && !path.startsWith('slow/'))
     .sort();
 }
 
-/** Those of a folder of spec/; of the third of five parts with `(…, 3, 5)`. */
-export function specsOf(folder: string, part = 1, parts = 1): string[] {
-  return allSpecs()
-    .filter(path => path.startsWith(`${folder}/`))
-    .filter((_, at) => at % parts === part - 1);
+/** A part of those in a folder of spec/: the third of five with `(…, 3, 5)`. */
+export function specsOf(folder: string, part: number, parts: number): string[] {
+  return share(
+    allSpecs().filter(path => path.startsWith(`${folder}/`)),
+    part,
+    parts,
+  );
 }
 
-/** Those of no folder in the list. */
-export function specsOutside(folders: readonly string[]): string[] {
-  return allSpecs().filter(path => !folders.some(folder => path.startsWith(`${folder}/`)));
+/** A part of those that are not in that folder. */
+export function specsOutside(folder: string, part: number, parts: number): string[] {
+  return share(
+    allSpecs().filter(path => !path.startsWith(`${folder}/`)),
+    part,
+    parts,
+  );
+}
+
+/** Every so many, since those that take long have neighbours that do. */
+function share(paths: readonly string[], part: number, parts: number): string[] {
+  return paths.filter((_, at) => at % parts === part - 1);
 }
 
 /** Runs the files one after another; each has to leave the process as it was. */

@@ -4,15 +4,11 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { spawnShard } from '../../lib/shard/spawn.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
-import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transport/fast.ts';
-import { mx, startInstance } from '../support/instance.ts';
+import { delivers } from '../shard/delivers.ts';
+import { mx, startInstance, TRANSPORTS, type TransportName } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
-import { delivers } from './delivers.ts';
-
-const KINDS: TransportName[] = ['net'];
-for (const name of FAST_TRANSPORTS) if ((await loadFast(name)).reason === undefined) KINDS.push(name);
 
 async function threaded(
   owner: Owner,
@@ -33,7 +29,7 @@ async function threaded(
   return { instance, lose: () => workers.at(-1)?.terminate() };
 }
 
-for (const transport of KINDS)
+for (const transport of TRANSPORTS)
   t.test(`${transport}: a shard that is lost is replaced, and all it held is given back`, async t => {
     const backend = await startScriptedBackend(t, smtp());
     const { instance, lose } = await threaded(
@@ -74,7 +70,7 @@ for (const transport of KINDS)
     t.equal(metrics.sum('smtplb_shard_up'), 1);
   });
 
-for (const transport of KINDS)
+for (const transport of TRANSPORTS)
   t.test(
     `${transport}: one that is lost again at once is replaced after a while, and what was said meanwhile holds`,
     async t => {

@@ -1,0 +1,3 @@
+import { runTogether, specsOutside } from '../support/together.ts';
+
+await runTogether(specsOutside('end-to-end', 4, 5));

@@ -1,3 +1,0 @@
-import { runTogether, specsOf } from '../support/together.ts';
-
-await runTogether(specsOf('transport'));
