@@ -182,7 +182,7 @@ t.test('what is no member is left out', redis, async t => {
   const { port, cli } = await startRedis(t);
   const a = member(t, port, report('edge-1'));
   await a.live();
-  const soon = String(Date.now() + 4_000);
+  const soon = () => String(Date.now() + 4_000);
   const good = encodeMember(report('edge-2'));
   const bad = [
     'x',
@@ -198,13 +198,11 @@ t.test('what is no member is left out', redis, async t => {
     `5:${good.replace('"g":1', `"g":1,"x":"${'x'.repeat(9_000)}"`)}`,
     `${'9'.repeat(30)}:${good}`,
   ];
-  for (const [at, value] of bad.entries()) {
-    await cli('hset', keys.members, `m${at}`, value);
-    await cli('zadd', keys.leases, soon, `m${at}`);
-  }
+  await cli('hset', keys.members, ...bad.flatMap((value, at) => [`m${at}`, value]));
+  await cli('zadd', keys.leases, ...bad.flatMap((_, at) => [soon(), `m${at}`]));
   t.same(await a.live(), ['edge-1']);
   await cli('hset', keys.members, 'm', `5:${good}`);
-  await cli('zadd', keys.leases, soon, 'm');
+  await cli('zadd', keys.leases, soon(), 'm');
   t.same(await a.live(), ['edge-1', 'edge-2'], 'and a good one is not');
   await cli('set', keys.members, 'x');
   t.same(await a.live(), ['edge-1']);
