@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { BackendAddress, Config, PoolTlsConfig } from './config/config.ts';
 import { printable } from './core/text.ts';
 import type { PoolTls } from './pool/snapshot.ts';
-import { backendContext } from './tls/backend-tls.ts';
+import { backendContext } from './tls/secure-context.ts';
 
 /** TLS towards the backends, by pool, its files read; pools without are not in it. */
 export type PoolTlsTexts = ReadonlyMap<string, PoolTls>;

@@ -132,7 +132,7 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
         instance: config.instance,
         takeInherited: inheritance.takeInherited,
         custodian,
-        needsNet: (listener, pool) => pool.tls !== null || (listener.tls !== null && !seats[0]?.endsTls),
+        needsNet: (listener, pool) => !seats[0]?.speaksTls && (listener.tls !== null || pool.tls !== null),
         reports: {
           keeper,
           onLines: log.write,

@@ -39,7 +39,7 @@ export async function chooseShards(
     const loaded = await load(name);
     if (loaded.reason === undefined) {
       if (loaded.withoutTls !== null)
-        notes.push(`where TLS ends, transport net serves: ${name} ${loaded.withoutTls}`);
+        notes.push(`where TLS is spoken, transport net serves: ${name} ${loaded.withoutTls}`);
       return fastShards(name, count, loaded.withoutTls === null, notes);
     }
     if (transport !== 'auto') throw new Error(`transport: ${name}: ${loaded.reason}`);
@@ -52,19 +52,19 @@ export async function chooseShards(
 function fastShards(
   transport: FastTransportName,
   count: number,
-  endsTls: boolean,
+  speaksTls: boolean,
   notes: readonly string[],
 ): ShardChoice {
-  const fast = Array.from({ length: count }, (): SeatKind => ({ transport, endsTls, inThread: false }));
+  const fast = Array.from({ length: count }, (): SeatKind => ({ transport, speaksTls, inThread: false }));
   const beside = Array.from(
     { length: CAN_SHARE ? count : 1 },
-    (): SeatKind => ({ transport: 'net', endsTls: true, inThread: false, onDemand: true }),
+    (): SeatKind => ({ transport: 'net', speaksTls: true, inThread: false, onDemand: true }),
   );
   return { seats: [...fast, ...beside], notes };
 }
 
 function netShards(count: number, auto: boolean, notes: readonly string[]): ShardChoice {
-  const alone: SeatKind = { transport: 'net', endsTls: true, inThread: true };
+  const alone: SeatKind = { transport: 'net', speaksTls: true, inThread: true };
   if (count === 1) return { seats: [alone], notes };
   if (!CAN_SHARE) {
     const why = `transport net runs in one shard on Node ${process.version}: several need 23.1 or later`;
@@ -72,7 +72,7 @@ function netShards(count: number, auto: boolean, notes: readonly string[]): Shar
     return { seats: [alone], notes: [...notes, why] };
   }
   return {
-    seats: Array.from({ length: count }, () => ({ transport: 'net', endsTls: true, inThread: false })),
+    seats: Array.from({ length: count }, () => ({ transport: 'net', speaksTls: true, inThread: false })),
     notes,
   };
 }

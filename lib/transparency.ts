@@ -18,12 +18,16 @@ export async function checkTransparency(
   };
   const fast = seats.find(({ transport }) => transport !== 'net');
   if (fast === undefined) refuse('needs the transport io_uring or epoll, and this instance runs on net');
-  if (pool.tls.mode !== 'none') refuse('does not go with TLS towards the backends');
-  const terminating = fast?.endsTls
-    ? undefined
-    : listeners.find(listener => serves(listener, pool) && listener.tls.mode !== 'passthrough');
-  if (terminating !== undefined)
-    refuse(`does not go with listener ${terminating.name}, where TLS ends: transport net serves it here`);
+  if (fast?.speaksTls === false) {
+    // Said as it is: the log names what this transport lacks.
+    if (pool.tls.mode !== 'none')
+      refuse('does not go with TLS towards the backends, which is served by net here');
+    const terminating = listeners.find(
+      listener => serves(listener, pool) && listener.tls.mode !== 'passthrough',
+    );
+    if (terminating !== undefined)
+      refuse(`does not go with listener ${terminating.name}, whose TLS is served by net here`);
+  }
   const reason = await why();
   if (reason !== null) refuse(`cannot be had: ${reason}`);
 }

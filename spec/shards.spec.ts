@@ -10,7 +10,7 @@ import { connectClient } from './support/smtp-client.ts';
 
 t.test('net: one shard runs in the main thread; several are refused by name where Node cannot', async t => {
   const { seats } = await chooseShards({ shards: 1, transport: 'net' });
-  t.strictSame(seats, [{ transport: 'net', endsTls: true, inThread: true }]);
+  t.strictSame(seats, [{ transport: 'net', speaksTls: true, inThread: true }]);
   if (CAN_SHARE) {
     t.equal((await chooseShards({ shards: 3, transport: 'net' })).seats.length, 3);
     return;
@@ -32,7 +32,7 @@ t.test('auto takes the fastest there is, and tells why not a faster one', async 
     const { seats, notes } = await chooseShards({ shards: 2, transport: 'auto' }, withOnly(name, 'net'));
     t.strictSame(
       seats.filter(({ onDemand }) => onDemand !== true),
-      [0, 1].map(() => ({ transport: name, endsTls: true, inThread: false })),
+      [0, 1].map(() => ({ transport: name, speaksTls: true, inThread: false })),
     );
     t.ok(
       seats.filter(({ onDemand }) => onDemand === true).every(({ transport }) => transport === 'net'),
@@ -41,18 +41,18 @@ t.test('auto takes the fastest there is, and tells why not a faster one', async 
     t.equal(notes.length, at);
   }
   const { seats, notes } = await chooseShards({ shards: 1, transport: 'auto' }, withOnly());
-  t.strictSame(seats, [{ transport: 'net', endsTls: true, inThread: true }]);
+  t.strictSame(seats, [{ transport: 'net', speaksTls: true, inThread: true }]);
   t.equal(notes.length, FAST_TRANSPORTS.length);
   for (const [at, name] of FAST_TRANSPORTS.entries())
     t.match(notes[at], `transport auto goes without ${name}: there is no ${name} on the moon`);
 });
 
-t.test('a fast transport that cannot end TLS leaves that to net, and the log says why', async t => {
+t.test('a fast transport without TLS leaves that to net, and the log says why', async t => {
   const without = async () => ({ create: () => t.fail(), withoutTls: 'has lost it' }) as never;
   const { seats, notes } = await chooseShards({ shards: 1, transport: 'auto' }, without);
-  t.strictSame(notes, ['where TLS ends, transport net serves: io_uring has lost it']);
+  t.strictSame(notes, ['where TLS is spoken, transport net serves: io_uring has lost it']);
   t.strictSame(
-    seats.slice(0, 2).map(({ endsTls }) => endsTls),
+    seats.slice(0, 2).map(({ speaksTls }) => speaksTls),
     [false, true],
   );
 });

@@ -4,9 +4,9 @@ import type { SeatKind } from '../lib/shard/seat.ts';
 import { checkTransparency } from '../lib/transparency.ts';
 import { whyNotTransparent } from '../lib/transport/linux/transparency.ts';
 
-const FAST: readonly SeatKind[] = [{ transport: 'epoll', endsTls: true, inThread: false }];
-const WITHOUT_TLS: readonly SeatKind[] = [{ transport: 'epoll', endsTls: false, inThread: false }];
-const NET: readonly SeatKind[] = [{ transport: 'net', endsTls: true, inThread: true }];
+const FAST: readonly SeatKind[] = [{ transport: 'epoll', speaksTls: true, inThread: false }];
+const WITHOUT_TLS: readonly SeatKind[] = [{ transport: 'epoll', speaksTls: false, inThread: false }];
+const NET: readonly SeatKind[] = [{ transport: 'net', speaksTls: true, inThread: true }];
 
 function config(pool: string, listener = '') {
   const loaded = loadConfigText(
@@ -23,15 +23,23 @@ t.test('what transparent addresses need is said by name', async t => {
   const may = async () => null;
   await checkTransparency(config('identity: transparent'), FAST, may);
   await checkTransparency(config('identity: none'), NET, may);
+  await checkTransparency(
+    config(
+      'identity: transparent, tls: { mode: starttls }',
+      'tls: { mode: implicit, certificates: [{ cert: a, key: b }] }',
+    ),
+    FAST,
+    may,
+  );
   for (const [pool, listener, seats, why, words] of [
     ['identity: transparent', '', NET, may, /needs the transport io_uring or epoll/],
-    ['identity: transparent, tls: { mode: starttls }', '', FAST, may, /TLS towards the backends/],
+    ['identity: transparent, tls: { mode: starttls }', '', WITHOUT_TLS, may, /TLS towards the backends/],
     [
       'identity: transparent',
       'tls: { mode: implicit, certificates: [{ cert: a, key: b }] }',
       WITHOUT_TLS,
       may,
-      /listener mx, where TLS ends/,
+      /listener mx, whose TLS is served by net/,
     ],
     ['identity: transparent', '', FAST, async () => 'no capability', /cannot be had: no capability/],
   ] as const) {

@@ -4,8 +4,8 @@ import type { Socket } from 'node:net';
 import type { SecureContext, TLSSocket } from 'node:tls';
 import type { Address } from '../core/address.ts';
 import { printable } from '../core/text.ts';
-import type { PoolTls } from '../pool/snapshot.ts';
-import { backendContext, distrust } from '../tls/backend-tls.ts';
+import { distrust } from '../tls/backend-tls.ts';
+import { backendContext } from '../tls/secure-context.ts';
 import { backendInfo, startTls } from '../transport/net/tls-client.ts';
 import { later } from './conversation.ts';
 import type { StarttlsOptions } from './options.ts';
@@ -15,18 +15,11 @@ export type Trust =
   | { readonly ok: true; readonly context: SecureContext | undefined }
   | { readonly ok: false; readonly detail: string };
 
-/** As long as a configuration is in use, its contexts are. */
-const contexts = new WeakMap<PoolTls, SecureContext>();
-
 /** Reads the file of a check's own authorities anew, so that replaced ones count from the next check on. */
 export async function readTrust(options: StarttlsOptions | undefined): Promise<Trust> {
   if (options === undefined) return { ok: true, context: undefined };
   const { asSessions, ca: path } = options;
-  if (asSessions !== undefined) {
-    const context = contexts.get(asSessions) ?? backendContext(asSessions);
-    contexts.set(asSessions, context);
-    return { ok: true, context };
-  }
+  if (asSessions !== undefined) return { ok: true, context: backendContext(asSessions) };
   try {
     const ca = path === undefined ? null : await readFile(path, 'utf8');
     if (ca !== null) new X509Certificate(ca);

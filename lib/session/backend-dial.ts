@@ -74,12 +74,14 @@ export class BackendDial implements ConnectionHandler, PreparationOwner {
 
   onConnect(): void {
     const { balancer, hostName, preparer, transport, wheel } = this.#context;
-    const connection = this.#connection;
-    if (connection === null) return;
+    if (this.#connection === null) return;
+    const plan = preparer.planFor(balancer.pool);
+    const mayBeSecured = (plan?.tls ?? null) !== null && transport.securable !== undefined;
+    const connection = mayBeSecured ? transport.securable(this.#connection) : this.#connection;
+    this.#connection = connection;
     this.#owner.onConnected();
     const header = this.whom.header(balancer.pool.identity);
     if (header !== null) connection.write(header);
-    const plan = preparer.planFor(balancer.pool);
     if (plan === null) return this.onPrepared(NOTHING);
     const options = { plan, backend: this.#backend, hostName, transport, nowMs: wheel.now() };
     this.#preparation = new BackendPreparation(connection, options, this);

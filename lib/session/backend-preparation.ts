@@ -222,7 +222,8 @@ export class BackendPreparation implements ConnectionHandler {
     this.#owner.onPlaintextWanted(detail);
   }
 
-  #secure({ context, sessions, trustedAtMs }: PlannedTls): void {
+  #secure(wanted: PlannedTls): void {
+    const { sessions, trustedAtMs } = wanted;
     const { backend, nowMs, transport } = this.#options;
     if (transport.secure === undefined)
       return this.#fail('failed', `the ${transport.name} transport speaks no TLS`);
@@ -231,7 +232,7 @@ export class BackendPreparation implements ConnectionHandler {
     const trusted = nowMs - (trustedAtMs.get(row) ?? Number.NEGATIVE_INFINITY) < TRUSTED_MS;
     transport.secure(this.#connection, {
       role: 'client',
-      context,
+      settings: wanted,
       serverName: backend.tlsName,
       session: trusted ? sessions.get(row) : undefined,
       onSession: session => sessions.set(row, session),

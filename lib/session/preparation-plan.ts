@@ -1,10 +1,7 @@
-import type { SecureContext } from 'node:tls';
 import type { BackendSnapshot, PoolSnapshot, PoolTls } from '../pool/snapshot.ts';
-import { backendContext } from '../tls/backend-tls.ts';
 
 /** TLS towards the backends of a pool, ready to be used. */
 export interface PlannedTls extends PoolTls {
-  readonly context: SecureContext;
   /** The last session of each backend, by row, for the next handshake with it. */
   readonly sessions: Map<number, Buffer>;
   /** By row: when (monotonic milliseconds) the certificate was seen and trusted. Sessions serve for a while only. */
@@ -58,10 +55,7 @@ function keyOf({ tls, identity, xclientRequired, backends }: PoolSnapshot): stri
 
 function planOf({ tls, identity, xclientRequired }: PoolSnapshot): PreparationPlan {
   return {
-    tls:
-      tls === null
-        ? null
-        : { ...tls, context: backendContext(tls), sessions: new Map(), trustedAtMs: new Map() },
+    tls: tls === null ? null : { ...tls, sessions: new Map(), trustedAtMs: new Map() },
     xclient: identity === 'xclient' ? { required: xclientRequired } : null,
     plainUntilMs: new Map(),
     offersXclient: new Map(),

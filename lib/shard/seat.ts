@@ -14,8 +14,8 @@ import { startWorker } from './worker-handle.ts';
 /** What kind of shard sits there. */
 export interface SeatKind {
   readonly transport: TransportName;
-  /** TLS of clients can end there; with backends, only `net` speaks it. */
-  readonly endsTls: boolean;
+  /** Without, another seat serves where TLS is spoken. */
+  readonly speaksTls: boolean;
   /** Runs in this thread, over `net`. */
   readonly inThread: boolean;
   /** Starts when a listener needs its transport, and not before. */

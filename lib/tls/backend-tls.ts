@@ -1,28 +1,10 @@
-import { createSecureContext, type SecureContext } from 'node:tls';
 import { printable } from '../core/text.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
-
-/** What is asked of a backend's certificate, and what we show it. Texts of files, not their paths. */
-export interface BackendTlsMaterial {
-  /** PEM; null: the authorities Node knows. */
-  readonly ca: string | null;
-  readonly certificate: { readonly cert: string; readonly key: string } | null;
-  readonly minVersion: '1.2' | '1.3';
-}
 
 export interface BackendTlsRules {
   readonly verify: boolean;
   /** SHA-256 of certificates or public keys in lower-case hexadecimal; where there are any, nothing else counts. */
   readonly fingerprints: readonly string[];
-}
-
-/** Throws what OpenSSL says of certificates or keys that are none, or do not fit each other. */
-export function backendContext({ ca, certificate, minVersion }: BackendTlsMaterial): SecureContext {
-  return createSecureContext({
-    minVersion: `TLSv${minVersion}`,
-    ...(ca !== null && { ca }),
-    ...(certificate !== null && { cert: certificate.cert, key: certificate.key }),
-  });
 }
 
 const FAULTS: ReadonlyMap<string, string> = new Map([

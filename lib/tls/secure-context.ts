@@ -1,17 +1,34 @@
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { ServerTlsSettings } from '../transport/tls-contract.ts';
+import type { ClientTlsSettings, ServerTlsSettings } from '../transport/tls-contract.ts';
 
-const made = new WeakMap<ServerTlsSettings, SecureContext>();
+/** What Node's TLS takes, made once for the same settings. */
+const servers = new WeakMap<ServerTlsSettings, SecureContext>();
+const clients = new WeakMap<ClientTlsSettings, SecureContext>();
 
-/** What Node's TLS takes; made once for the same settings. Throws OpenSSL's reason where it cannot be made. */
+/** Throws OpenSSL's reason where it cannot be made. */
 export function secureContextOf(settings: ServerTlsSettings): SecureContext {
-  const context = made.get(settings) ?? makeContext(settings);
-  made.set(settings, context);
+  const context = servers.get(settings) ?? serverContext(settings);
+  servers.set(settings, context);
   return context;
 }
 
-function makeContext(settings: ServerTlsSettings): SecureContext {
+/** Throws what OpenSSL says of certificates or keys that are none, or do not fit each other. */
+export function backendContext(settings: ClientTlsSettings): SecureContext {
+  const context = clients.get(settings) ?? clientContext(settings);
+  clients.set(settings, context);
+  return context;
+}
+
+function clientContext({ ca, certificate, minVersion }: ClientTlsSettings): SecureContext {
+  return createSecureContext({
+    minVersion: `TLSv${minVersion}`,
+    ...(ca !== null && { ca }),
+    ...(certificate !== null && { cert: certificate.cert, key: certificate.key }),
+  });
+}
+
+function serverContext(settings: ServerTlsSettings): SecureContext {
   const { ciphers, clientAuthorities, minVersion, pairs, sessionIdContext, ticketKey } = settings;
   return createSecureContext({
     cert: pairs.map(({ cert }) => cert),

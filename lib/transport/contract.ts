@@ -37,7 +37,7 @@ export interface Transport {
    * has returned; until then nothing may be written, and only `destroy` and `reset` may be called. Afterwards the
    * connection is used as before, and its bytes are those inside of TLS. There is no deadline but the caller's.
    *
-   * Undefined where this transport does not speak TLS. With backends (`role: client`) only `net` does.
+   * Undefined where this transport does not speak TLS.
    */
   readonly secure?: (connection: Connection, options: TlsServerOptions | TlsClientOptions) => void;
 }

@@ -35,7 +35,7 @@ type Factory = (onHandlerError: (error: unknown) => void, options?: FastTranspor
 export type LoadedFast =
   | {
       readonly create: Factory;
-      /** Why it cannot end TLS; null where it can. */
+      /** Why it speaks no TLS; null where it does. */
       readonly withoutTls: string | null;
       readonly reason?: never;
     }

@@ -1,4 +1,3 @@
-import type { SecureContext } from 'node:tls';
 import type { TlsFaultCode } from '../core/tls-fault.ts';
 
 /** What a server's TLS is made of: plain values. One object stands for the same values: what is made of it is kept. */
@@ -14,6 +13,15 @@ export interface ServerTlsSettings {
   readonly sessionIdContext: string;
   /** 48 octets that session tickets are sealed with; null: keys of their own. */
   readonly ticketKey: Uint8Array | null;
+}
+
+/** What is asked of a backend's certificate, and what we show it: plain values, kept as the others are. */
+export interface ClientTlsSettings {
+  /** PEM texts of those who may vouch for backends; null: the authorities Node knows. */
+  readonly ca: string | null;
+  /** PEM texts: our certificate, then those that lead to its authority, and its key; null: we show none. */
+  readonly certificate: { readonly cert: string; readonly key: string } | null;
+  readonly minVersion: '1.2' | '1.3';
 }
 
 /** Towards a client: we show a certificate. */
@@ -33,7 +41,7 @@ export interface TlsServerOptions {
 /** Towards a backend: we are shown a certificate, and the handler of `onSecure` decides whether it will do. */
 export interface TlsClientOptions {
   readonly role: 'client';
-  readonly context: SecureContext;
+  readonly settings: ClientTlsSettings;
   /** What the certificate must be valid for; sent as server name where it is a host name. */
   readonly serverName: string;
   /** An earlier session with this backend, which saves the peers the costly half of the handshake. */

@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from 'node:crypto';
-import type { PeerCertificate } from 'node:tls';
+import { isIP } from 'node:net';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { TlsPeer } from './tls-contract.ts';
 
 /** The certificate of the other side, as the contract has it. `fault`: why it will not do; null where it will. */
@@ -18,6 +19,17 @@ export function peerOf(certificate: PeerCertificate, fault: string | null): TlsP
     keyFingerprint: keyFingerprint(raw),
     fingerprint: fingerprint256.replaceAll(':', '').toLowerCase(),
   };
+}
+
+/** The server name that is sent to a backend, in lower case; null for an address, which is not sent. */
+export function askedName(serverName: string): string | null {
+  return isIP(serverName) === 0 ? serverName.toLowerCase() : null;
+}
+
+/** Why a certificate is not one for this name or address (RFC 9525); null where it is. */
+export function nameFault(serverName: string, certificate: PeerCertificate): string | null {
+  const error = checkServerIdentity(serverName, certificate);
+  return error === undefined ? null : ((error as NodeJS.ErrnoException).code ?? 'UNKNOWN');
 }
 
 function keyFingerprint(certificate: Buffer): string {

@@ -17,7 +17,7 @@ async function threaded(
 ) {
   const workers: Worker[] = [];
   const shards: ShardChoice = {
-    seats: [{ transport, endsTls: true, inThread: false }],
+    seats: [{ transport, speaksTls: true, inThread: false }],
     notes: [],
     spawn(start) {
       const worker = spawnShard(start);

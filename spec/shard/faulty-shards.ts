@@ -43,7 +43,7 @@ export function faultyShards(
   let status: number | null = null;
   return {
     choice: {
-      seats: [{ transport, endsTls: true, inThread: false }],
+      seats: [{ transport, speaksTls: true, inThread: false }],
       notes: [],
       ...(patience && { patience }),
       spawn(workerData) {

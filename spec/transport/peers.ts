@@ -115,7 +115,7 @@ export interface World {
   pair(address?: Address, dialling?: Transport): Promise<Pair>;
 }
 
-/** One transport, cleaned up after the test. `securable`: TLS can begin on what is accepted. */
+/** One transport, cleaned up after the test. `securable`: TLS can begin on its connections. */
 export function openWorld(owner: Owner, name: TransportName, securable = false): World {
   const faults: unknown[] = [];
   const { transport, close } = createTransport(name, error => faults.push(error));
@@ -145,7 +145,8 @@ export function openWorld(owner: Owner, name: TransportName, securable = false):
     async pair(address, dialling = transport) {
       const listening = await world.listen(address);
       const told = recorder();
-      const connection = dialling.connect(listening.address, told);
+      const dialled = dialling.connect(listening.address, told);
+      const connection = (securable && dialling.securable?.(dialled)) || dialled;
       open.add(connection);
       const accepted = await listening.accept();
       await told.came('connect');

@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, connect as connectPlain, createServer } from 'node:net';
-import { type ConnectionOptions, connect as connectTls, createSecureContext } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import t from 'tap';
 import type { IpAddress } from '../../lib/core/address.ts';
 import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import type { Transport } from '../../lib/transport/contract.ts';
-import { createNetTransport } from '../../lib/transport/net/transport.ts';
 import type {
+  ClientTlsSettings,
   ServerTlsSettings,
   TlsClientOptions,
   TlsServerOptions,
@@ -16,7 +16,7 @@ import { eventually } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { addresses, LOOPBACK, openWorld, type Pair, type Side, TRANSPORTS, type World } from './peers.ts';
+import { addresses, LOOPBACK, openWorld, type Pair, type Side, type World } from './peers.ts';
 
 const secure = (
   { connection }: Side,
@@ -24,10 +24,21 @@ const secure = (
   options: TlsServerOptions | TlsClientOptions,
 ): void => secure?.(connection, options);
 
-/** Who dials: backends are spoken TLS with on Node's sockets. */
-const faults: unknown[] = [];
-const net = createNetTransport(error => faults.push(error));
-t.teardown(() => t.strictSame(faults, []));
+/** Which transport accepts, and which one dials. */
+const CASES = [
+  ['net', 'net'],
+  ['epoll', 'epoll'],
+  ['io_uring', 'io_uring'],
+  ['io_uring', 'net'],
+  ['net', 'epoll'],
+] as const;
+
+function trusting(
+  ca: string,
+  certificate: { readonly cert: string; readonly key: string } | null = null,
+): ClientTlsSettings {
+  return { ca, certificate, minVersion: '1.2' };
+}
 
 function settingsOf(
   pair: { readonly cert: string; readonly key: string },
@@ -44,24 +55,26 @@ function settingsOf(
   };
 }
 
-for (const name of TRANSPORTS)
-  t.test(`${name}: TLS on a connection`, needs('openssl'), async t => {
+for (const [name, other] of CASES)
+  t.test(`${name}, dialled by ${other}: TLS on a connection`, needs('openssl'), async t => {
+    const dialler = openWorld(t, other, true);
+    const dialling = dialler.transport;
     const authority = await createAuthority(t);
     const leaf = await authority.issue({ names: ['mx.example.net'] });
-    const other = await authority.issue({ names: ['*.example.org'], type: 'rsa' });
+    const starred = await authority.issue({ names: ['*.example.org'], type: 'rsa' });
     const client = await authority.issue({ names: ['edge-1.example.com'] });
     const stranger = await createAuthority(t, 'Stranger');
     const ofLeaf = settingsOf(leaf, { clientAuthorities: authority.cert });
-    const ofOther = settingsOf(other, { clientAuthorities: authority.cert });
-    const pairOf = (world: World, address = LOOPBACK): Promise<Pair> => world.pair(address, net);
+    const ofOther = settingsOf(starred, { clientAuthorities: authority.cert });
+    const pairOf = (world: World, address = LOOPBACK): Promise<Pair> => world.pair(address, dialling);
     const server = (options: Partial<TlsServerOptions> = {}): TlsServerOptions => ({
       role: 'server',
       settingsFor: ({ serverName }) => (serverName === 'a.example.org' ? ofOther : ofLeaf),
       clientCertificates: 'ignored',
       ...options,
     });
-    const asClient = (serverName = 'mx.example.net', context = createSecureContext({ ca: authority.cert })) =>
-      ({ role: 'client', serverName, context }) as const;
+    const asClient = (serverName = 'mx.example.net', settings = trusting(authority.cert)) =>
+      ({ role: 'client', serverName, settings }) as const;
 
     const both = (
       { transport }: { readonly transport: Transport },
@@ -70,7 +83,7 @@ for (const name of TRANSPORTS)
       asking: TlsClientOptions = asClient(),
     ): void => {
       secure(accepted, transport, asked);
-      secure(dialled, net, asking);
+      secure(dialled, dialling, asking);
     };
 
     for (const [kind, address] of addresses(await temporaryDirectory(t))) {
@@ -200,7 +213,7 @@ for (const name of TRANSPORTS)
     t.test('client certificates', async t => {
       const world = openWorld(t, name, true);
       const certified = (certificate: TestCertificate) =>
-        asClient('mx.example.net', createSecureContext({ ...certificate, ca: authority.cert }));
+        asClient('mx.example.net', trusting(authority.cert, certificate));
       const foreign = await stranger.issue({ names: ['stranger.example'] });
       for (const [asked, asking, expected] of [
         ['optional', certified(client), { verified: true, fault: null, commonName: 'edge-1.example.com' }],
@@ -232,11 +245,7 @@ for (const name of TRANSPORTS)
         [asClient('a.example.org'), true, null],
         [asClient('b.example.net'), false, 'ERR_TLS_CERT_ALTNAME_INVALID'],
         [asClient('127.0.0.1'), false, 'ERR_TLS_CERT_ALTNAME_INVALID'],
-        [
-          asClient('mx.example.net', createSecureContext({ ca: stranger.cert })),
-          false,
-          'SELF_SIGNED_CERT_IN_CHAIN',
-        ],
+        [asClient('mx.example.net', trusting(stranger.cert)), false, 'SELF_SIGNED_CERT_IN_CHAIN'],
       ] as const) {
         const pair = await pairOf(world);
         both(world, pair, server(), asking);
@@ -283,7 +292,7 @@ for (const name of TRANSPORTS)
         ['reset', 'reset', undefined],
       ] as const) {
         const { accepted, dialled } = await pairOf(world);
-        secure(dialled, net, asClient());
+        secure(dialled, dialling, asClient());
         await accepted.told.received(1);
         if (deed === 'plaintext') accepted.connection.write(Buffer.from('250 smuggled\r\n'));
         else if (deed === 'close') accepted.connection.end();
@@ -298,7 +307,7 @@ for (const name of TRANSPORTS)
       const world = openWorld(t, name, true);
       const pair = await pairOf(world);
       secure(pair.accepted, world.transport, server());
-      secure(pair.dialled, net, asClient());
+      secure(pair.dialled, dialling, asClient());
       pair.accepted.connection.destroy();
       await pair.dialled.told.closed();
       t.strictSame(pair.accepted.told.events, []);

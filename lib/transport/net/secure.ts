@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { TLSSocket, type TLSSocketOptions } from 'node:tls';
 import { readClientHello } from '../../tls/client-hello.ts';
-import { secureContextOf } from '../../tls/secure-context.ts';
+import { backendContext, secureContextOf } from '../../tls/secure-context.ts';
 import type { TlsClientOptions, TlsServerOptions } from '../tls-contract.ts';
 import { tlsFaultOf } from '../tls-fault.ts';
 import type { NetConnection } from './connection.ts';
@@ -19,10 +19,11 @@ export function secure(
 }
 
 function secureAsClient(connection: NetConnection, options: TlsClientOptions): void {
-  const { onSession, serverName } = options;
+  const { onSession, serverName, session, settings } = options;
+  const context = backendContext(settings);
   connection.beginSecuring(() => {});
   connection.adopt(plain => {
-    const socket = startTls(plain, options);
+    const socket = startTls(plain, { context, serverName, session });
     if (onSession !== undefined) socket.on('session', onSession);
     socket.once('secureConnect', () => connection.secured(backendInfo(socket, serverName)));
     return told(socket, connection);

@@ -1,7 +1,8 @@
 /** TLS towards a backend on Node's sockets: for sessions, and for checks, which are to find what sessions find. */
 import { isIP, type Socket } from 'node:net';
-import { checkServerIdentity, connect, type SecureContext, type TLSSocket } from 'node:tls';
+import { connect, type SecureContext, type TLSSocket } from 'node:tls';
 import type { TlsInfo } from '../tls-contract.ts';
+import { askedName, nameFault } from '../tls-peer.ts';
 import { infoOf } from './tls-info.ts';
 
 export interface StartTlsOptions {
@@ -27,10 +28,9 @@ export function startTls(plain: Socket, { context, serverName, session }: StartT
 
 /** Once `secureConnect` has come. */
 export function backendInfo(socket: TLSSocket, serverName: string): TlsInfo {
-  const asked = isIP(serverName) === 0 ? serverName.toLowerCase() : null;
   return infoOf(
     socket,
-    asked,
-    certificate => socket.authorizationError ?? checkServerIdentity(serverName, certificate),
+    askedName(serverName),
+    certificate => socket.authorizationError ?? nameFault(serverName, certificate),
   );
 }

@@ -4,7 +4,12 @@ import type { CloseReason, Connection, ConnectionHandler } from '../contract.ts'
 import type { OpenSsl } from '../linux/openssl/load.ts';
 import type { ReadStop, TlsSession } from '../linux/openssl/session.ts';
 import { SILENT } from '../silent.ts';
-import { CLOSED_WITHIN, type TlsFault, type TlsServerOptions } from '../tls-contract.ts';
+import {
+  CLOSED_WITHIN,
+  type TlsClientOptions,
+  type TlsFault,
+  type TlsServerOptions,
+} from '../tls-contract.ts';
 
 /** What all secured connections of a transport have in common. */
 export interface Kit {
@@ -71,10 +76,11 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   }
 
   /** See `Transport.secure`. */
-  secure(options: TlsServerOptions): void {
+  secure(options: TlsServerOptions | TlsClientOptions): void {
+    this.resume();
+    if (options.role === 'client') return this.#greet(options);
     this.#stage = 'hello';
     this.#options = options;
-    this.resume();
     if (options.first === undefined || options.first.length === 0) return;
     const first = Uint8Array.from(options.first);
     this.#kit.later(() => this.#guarded(() => this.onBytes(first)));
@@ -153,6 +159,14 @@ export class SecurableConnection implements Connection, ConnectionHandler {
     handler.onClose(reason);
   }
 
+  /** The first word is ours. */
+  #greet(options: TlsClientOptions): void {
+    this.#stage = 'handshake';
+    const session = this.#kit.openssl.connect(options);
+    this.#session = session;
+    this.#kit.later(() => this.#guarded(() => this.#shakeHands(session)));
+  }
+
   /** Reads the ClientHello, in the clear, before OpenSSL does: it decides what OpenSSL is to show. */
   #greeted(bytes: Uint8Array): void {
     this.#hello = this.#hello.length === 0 ? Uint8Array.from(bytes) : Buffer.concat([this.#hello, bytes]);
@@ -165,7 +179,7 @@ export class SecurableConnection implements Connection, ConnectionHandler {
       });
     const { clientCertificates, settingsFor } = this.#options as TlsServerOptions;
     this.#serverName = hello.serverName;
-    this.#session = this.#kit.openssl.open(settingsFor(hello), clientCertificates);
+    this.#session = this.#kit.openssl.accept(settingsFor(hello), clientCertificates);
     this.#stage = 'handshake';
     const received = this.#hello;
     this.#hello = NOTHING;
@@ -212,16 +226,19 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   /** For now there is no more to read, or never again. Sends what TLS itself has to say. */
   #settle(stop: ReadStop): void {
     this.#flush();
+    this.#session?.noteSession();
     if (stop === 'broken') this.#over('reset');
     else if (stop === 'ended') this.#tellEnd();
   }
 
   #shakeHands(session: TlsSession): void {
+    if (this.#stage !== 'handshake') return;
     const outcome = session.handshake();
     this.#flush();
     if (outcome === null) return;
     if (outcome !== true) return this.#failed(outcome);
     this.#stage = 'secured';
+    session.noteSession();
     this.handler.onSecure?.(session.info(this.#serverName));
   }
 

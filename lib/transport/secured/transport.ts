@@ -5,7 +5,7 @@ import type { OpenSsl } from '../linux/openssl/load.ts';
 import { PIECE_OCTETS, SecurableConnection } from './connection.ts';
 
 /**
- * Adds TLS with clients to a transport that has none. That one never knows: it relays what has stayed plain, and the
+ * Adds TLS to a transport that has none. That one never knows: it relays what has stayed plain, and the
  * rest is ciphertext to it.
  */
 export function withTls(
@@ -27,7 +27,6 @@ export function withTls(
     close: below.close,
     securable: connection => new SecurableConnection(connection, kit),
     secure(connection, options) {
-      if (options.role === 'client') throw new Error('this transport speaks TLS with clients only');
       (connection as SecurableConnection).secure(options);
     },
     relay(first, second, handler) {

@@ -6,12 +6,12 @@ export type Place = number & { readonly of: 'openssl' };
 export const NOWHERE = 0 as Place;
 
 /**
- * OpenSSL, as far as a server's TLS needs it: the one that Node itself is made with, whose functions Node offers to
+ * OpenSSL, as far as TLS needs it: the one that Node itself is made with, whose functions Node offers to
  * native add-ons (nodejs.org, "C++ addons": "Linking to libraries included with Node.js"). Its own manual pages say what
  * each does; macros of its headers are `contextControl` and the like here, with the numbers of `CONTROL`.
  */
 export interface Calls {
-  readonly contextNew: () => Place;
+  readonly contextNew: (role: 'server' | 'client') => Place;
   readonly contextFree: (context: Place) => void;
   readonly contextControl: (context: Place, command: number, number: number, place: Place) => number;
   readonly contextControlBytes: (
@@ -29,6 +29,9 @@ export interface Calls {
   readonly contextClientAuthority: (context: Place, certificate: Place) => number;
   readonly contextVerify: (context: Place, mode: number, callback: bigint) => void;
   readonly contextSessionId: (context: Place, bytes: Uint8Array, length: number) => number;
+  /** The context has a reference of its own from now on. */
+  readonly contextUseStore: (context: Place, store: Place) => void;
+  readonly storeNew: () => Place;
   readonly storeAdd: (store: Place, certificate: Place) => number;
   readonly readCertificate: (from: Place) => Place;
   readonly readKey: (from: Place) => Place;
@@ -45,6 +48,15 @@ export interface Calls {
   /** Both memories are its own from now on. */
   readonly sslMemories: (ssl: Place, read: Place, write: Place) => void;
   readonly sslAccept: (ssl: Place) => void;
+  readonly sslConnect: (ssl: Place) => void;
+  /** `name`: octets that end with a zero. */
+  readonly sslAskFor: (ssl: Place, name: Uint8Array) => void;
+  readonly sslSession: (ssl: Place) => Place;
+  readonly sslResume: (ssl: Place, session: Place) => number;
+  readonly sessionResumable: (session: Place) => number;
+  readonly sessionDer: (session: Place, out: Uint8Array | null) => number;
+  readonly sessionOf: (der: Uint8Array) => Place;
+  readonly sessionFree: (session: Place) => void;
   readonly sslFree: (ssl: Place) => void;
   readonly sslHandshake: (ssl: Place) => number;
   readonly sslRead: (ssl: Place, into: Uint8Array, length: number) => number;
@@ -86,8 +98,9 @@ export const ERROR = { WANT_READ: 2, WANT_WRITE: 3, ZERO_RETURN: 6 } as const;
 /** SSL_shutdown and an end of the peer need no more than these two values. */
 export const OK = 1;
 
-/** BIO_CTRL_PENDING (bio.h). */
+/** BIO_CTRL_PENDING (bio.h), SSL_CTRL_SET_TLSEXT_HOSTNAME (ssl.h). */
 const PENDING = 10;
+const SET_HOST_NAME = 55;
 
 /** Binds the functions; throws what koffi throws where the program lacks one. */
 export function bindCalls({ library, addressOf, callback }: Program): Calls {
@@ -96,7 +109,8 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
   const place = <A extends unknown[]>(name: string, ...args: string[]) =>
     bound<A, number | bigint>(name, 'uintptr_t', ...args);
 
-  const method = place<[]>('TLS_server_method');
+  const serverMethod = place<[]>('TLS_server_method');
+  const clientMethod = place<[]>('TLS_client_method');
   const contextNew = place<[Place]>('SSL_CTX_new', 'uintptr_t');
   const control = ['uintptr_t', 'int', 'long'] as const;
   const options = bound<[Place, number]>('SSL_CTX_set_options', 'uint64_t', 'uintptr_t', 'uint64_t');
@@ -104,7 +118,19 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
   const pem = ['uintptr_t', 'uintptr_t', 'uintptr_t', 'string'] as const;
   const readCertificate = place<[Place, number, number, string]>('PEM_read_bio_X509', ...pem);
   const readKey = place<[Place, number, number, string]>('PEM_read_bio_PrivateKey', ...pem);
-  const der = bound<[Place, Uint8Array | null]>('i2d_X509', 'int', 'uintptr_t', 'void *');
+  const certificateDer = bound<[Place, Uint8Array | null]>('i2d_X509', 'int', 'uintptr_t', 'void *');
+  const sessionDer = bound<[Place, Uint8Array | null]>('i2d_SSL_SESSION', 'int', 'uintptr_t', 'void *');
+  const sessionOf = place<[number, Uint8Array, number]>('d2i_SSL_SESSION', 'uintptr_t', 'void *', 'long');
+  const storeNew = place<[]>('X509_STORE_new');
+  const session = place<[Place]>('SSL_get_session', 'uintptr_t');
+  const sslControl = bound<[Place, number, number, Uint8Array]>(
+    'SSL_ctrl',
+    'long',
+    'uintptr_t',
+    'int',
+    'long',
+    'void *',
+  );
   const memoryMethod = place<[]>('BIO_s_mem');
   const memoryNew = place<[Place]>('BIO_new', 'uintptr_t');
   const memoryOf = place<[Uint8Array, number]>('BIO_new_mem_buf', 'void *', 'int');
@@ -119,16 +145,19 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
   const sslNew = place<[Place]>('SSL_new', 'uintptr_t');
   const cipher = place<[Place]>('SSL_get_current_cipher', 'uintptr_t');
   const peer = place<[Place]>('SSL_get1_peer_certificate', 'uintptr_t');
+  /** The address of an address, which is moved on. */
+  const cursorAt = (bytes: Uint8Array): Uint8Array =>
+    new Uint8Array(new BigUint64Array([addressOf(bytes)]).buffer);
   const at = (returned: number | bigint): Place => Number(returned) as Place;
   const octets = ['uintptr_t', 'void *', 'int'] as const;
 
-  const serverMethod = at(method());
+  const methods = { server: at(serverMethod()), client: at(clientMethod()) };
   const memoryKind = at(memoryMethod());
   /** Without it a locked key would have OpenSSL ask for its password at the terminal. */
   const NO_PASSWORD = '';
 
   return {
-    contextNew: () => at(contextNew(serverMethod)),
+    contextNew: role => at(contextNew(methods[role])),
     contextFree: bound<[Place], void>('SSL_CTX_free', 'void', 'uintptr_t'),
     contextControl: bound('SSL_CTX_ctrl', 'long', ...control, 'uintptr_t'),
     contextControlBytes: bound('SSL_CTX_ctrl', 'long', ...control, 'void *'),
@@ -147,16 +176,13 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
       'uintptr_t',
     ),
     contextSessionId: bound('SSL_CTX_set_session_id_context', 'int', 'uintptr_t', 'void *', 'uint'),
+    contextUseStore: bound<[Place, Place], void>('SSL_CTX_set1_cert_store', 'void', 'uintptr_t', 'uintptr_t'),
+    storeNew: () => at(storeNew()),
     storeAdd: bound('X509_STORE_add_cert', 'int', 'uintptr_t', 'uintptr_t'),
     readCertificate: from => at(readCertificate(from, 0, 0, NO_PASSWORD)),
     readKey: from => at(readKey(from, 0, 0, NO_PASSWORD)),
     certificateFree: bound<[Place], void>('X509_free', 'void', 'uintptr_t'),
-    certificateDer(certificate, out) {
-      if (out === null) return der(certificate, null);
-      // It wants the address of an address, which it moves on.
-      const cursor = new BigUint64Array([addressOf(out)]);
-      return der(certificate, new Uint8Array(cursor.buffer));
-    },
+    certificateDer: (certificate, out) => certificateDer(certificate, out && cursorAt(out)),
     keyFree: bound<[Place], void>('EVP_PKEY_free', 'void', 'uintptr_t'),
     memory: () => at(memoryNew(memoryKind)),
     memoryOf: (bytes, length) => at(memoryOf(bytes, length)),
@@ -173,6 +199,14 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
       'uintptr_t',
     ),
     sslAccept: bound<[Place], void>('SSL_set_accept_state', 'void', 'uintptr_t'),
+    sslConnect: bound<[Place], void>('SSL_set_connect_state', 'void', 'uintptr_t'),
+    sslAskFor: (ssl, name) => void sslControl(ssl, SET_HOST_NAME, 0, name),
+    sslSession: ssl => at(session(ssl)),
+    sslResume: bound('SSL_set_session', 'int', 'uintptr_t', 'uintptr_t'),
+    sessionResumable: bound('SSL_SESSION_is_resumable', 'int', 'uintptr_t'),
+    sessionDer: (from, out) => sessionDer(from, out && cursorAt(out)),
+    sessionOf: bytes => at(sessionOf(0, cursorAt(bytes), bytes.length)),
+    sessionFree: bound<[Place], void>('SSL_SESSION_free', 'void', 'uintptr_t'),
     sslFree: bound<[Place], void>('SSL_free', 'void', 'uintptr_t'),
     sslHandshake: bound('SSL_do_handshake', 'int', 'uintptr_t'),
     sslRead: bound('SSL_read', 'int', ...octets),

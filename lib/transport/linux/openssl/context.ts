@@ -1,5 +1,7 @@
 import { hkdfSync } from 'node:crypto';
-import type { ServerTlsSettings } from '../../tls-contract.ts';
+import { DEFAULT_CIPHERS } from 'node:tls';
+import { wellKnownAuthorities } from '../../../tls/authorities.ts';
+import type { ClientTlsSettings, ServerTlsSettings } from '../../tls-contract.ts';
 import {
   type Calls,
   CONTROL,
@@ -22,7 +24,7 @@ export interface TlsContext {
 }
 
 const CERTIFICATES =
-  /-----BEGIN (?:TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:TRUSTED )?CERTIFICATE-----/g;
+  /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[\s\S]+?-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g;
 
 /** Octets of a ticket key: 16 that name it, 32 for the checksum, 32 for the cipher (SSL_CTX_set_tlsext_ticket_keys). */
 const KEY_NAME_OCTETS = 16;
@@ -31,8 +33,11 @@ const SECRET_OCTETS = 64;
 /** Contexts of one thread. They live as long as their settings, and as long as a session of theirs. */
 export class TlsContexts {
   readonly #calls: Calls;
-  readonly #made = new WeakMap<ServerTlsSettings, Map<AskClients, TlsContext>>();
+  readonly #servers = new WeakMap<ServerTlsSettings, Map<AskClients, TlsContext>>();
+  readonly #clients = new WeakMap<ClientTlsSettings, TlsContext>();
   readonly #left: FinalizationRegistry<Place>;
+  /** The authorities that Node knows; they are many, so all contexts share them. */
+  #wellKnown: Place = NOWHERE;
 
   constructor(calls: Calls) {
     this.#calls = calls;
@@ -40,21 +45,49 @@ export class TlsContexts {
   }
 
   /** Throws OpenSSL's reason where there can be none. */
-  contextOf(settings: ServerTlsSettings, ask: AskClients): TlsContext {
-    const made = this.#made.get(settings) ?? new Map<AskClients, TlsContext>();
-    this.#made.set(settings, made);
+  server(settings: ServerTlsSettings, ask: AskClients): TlsContext {
+    const made = this.#servers.get(settings) ?? new Map<AskClients, TlsContext>();
+    this.#servers.set(settings, made);
     let context = made.get(ask);
     if (context === undefined) {
-      context = { place: makeContext(this.#calls, settings, ask) };
+      context = { place: serverContext(this.#calls, settings, ask) };
       made.set(ask, context);
       this.#left.register(settings, context.place);
     }
     return context;
   }
+
+  /** As `server`. Whatever a backend shows, the handshake goes on: it is judged by who asked for it. */
+  client(settings: ClientTlsSettings): TlsContext {
+    let context = this.#clients.get(settings);
+    if (context === undefined) {
+      context = { place: clientContext(this.#calls, settings, () => this.#authorities()) };
+      this.#clients.set(settings, context);
+      this.#left.register(settings, context.place);
+    }
+    return context;
+  }
+
+  #authorities(): Place {
+    if (this.#wellKnown === NOWHERE) {
+      const calls = this.#calls;
+      const store = calls.storeNew();
+      for (const pem of wellKnownAuthorities()) addAuthorities(calls, store, pem);
+      this.#wellKnown = store;
+    }
+    return this.#wellKnown;
+  }
 }
 
-function makeContext(calls: Calls, settings: ServerTlsSettings, ask: AskClients): Place {
-  const context = calls.contextNew();
+/** `fill` says what else there is to it, given a check of what OpenSSL returns. */
+function makeContext(
+  calls: Calls,
+  role: 'server' | 'client',
+  minVersion: '1.2' | '1.3',
+  ciphers: string,
+  fill: (context: Place, must: Must) => void,
+): Place {
+  const context = calls.contextNew(role);
   const must = (returned: number): void => {
     if (returned < OK) throw new Error(takeError(calls).text);
   };
@@ -64,10 +97,29 @@ function makeContext(calls: Calls, settings: ServerTlsSettings, ask: AskClients)
     // Tickets are all there is: nothing of a session is kept here.
     calls.contextControl(context, CONTROL.SESSION_CACHE, 0, NOWHERE);
     calls.contextOptions(context, NO_RENEGOTIATION);
-    must(calls.contextControl(context, CONTROL.LEAST_VERSION, VERSION[settings.minVersion], NOWHERE));
+    must(calls.contextControl(context, CONTROL.LEAST_VERSION, VERSION[minVersion], NOWHERE));
     must(calls.contextControl(context, CONTROL.MOST_VERSION, VERSION['1.3'], NOWHERE));
+    setCiphers(calls, context, ciphers, must);
+    fill(context, must);
+    return context;
+  } catch (error) {
+    if (context !== NOWHERE) calls.contextFree(context);
+    throw error;
+  }
+}
+
+function clientContext(calls: Calls, settings: ClientTlsSettings, wellKnown: () => Place): Place {
+  const { ca, certificate, minVersion } = settings;
+  return makeContext(calls, 'client', minVersion, DEFAULT_CIPHERS, (context, must) => {
+    if (ca === null) calls.contextUseStore(context, wellKnown());
+    else addAuthorities(calls, calls.contextStore(context), ca);
+    if (certificate !== null) usePair(calls, context, certificate.cert, certificate.key, must);
+  });
+}
+
+function serverContext(calls: Calls, settings: ServerTlsSettings, ask: AskClients): Place {
+  return makeContext(calls, 'server', settings.minVersion, settings.ciphers, (context, must) => {
     must(calls.contextControl(context, CONTROL.DH_AUTO, 1, NOWHERE));
-    setCiphers(calls, context, settings.ciphers, must);
     for (const { cert, key } of settings.pairs) usePair(calls, context, cert, key, must);
     const scope = Buffer.from(settings.sessionIdContext, 'latin1');
     must(calls.contextSessionId(context, scope, scope.length));
@@ -76,11 +128,7 @@ function makeContext(calls: Calls, settings: ServerTlsSettings, ask: AskClients)
       must(calls.contextControlBytes(context, CONTROL.TICKET_KEYS, keys.length, keys));
     }
     askClients(calls, context, settings.clientAuthorities, ask, must);
-    return context;
-  } catch (error) {
-    if (context !== NOWHERE) calls.contextFree(context);
-    throw error;
-  }
+  });
 }
 
 type Must = (returned: number) => void;
@@ -130,6 +178,12 @@ function askClients(
       must(calls.contextClientAuthority(context, certificate));
     });
   }
+}
+
+function addAuthorities(calls: Calls, store: Place, pem: string): void {
+  for (const one of pem.match(CERTIFICATES) ?? [])
+    withCertificate(calls, one, certificate => calls.storeAdd(store, certificate));
+  calls.errorClear(); // one that is in it already is none
 }
 
 function withCertificate(calls: Calls, pem: string, use: (certificate: Place) => void): void {

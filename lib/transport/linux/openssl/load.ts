@@ -1,4 +1,4 @@
-import type { ServerTlsSettings } from '../../tls-contract.ts';
+import type { ServerTlsSettings, TlsClientOptions } from '../../tls-contract.ts';
 import { HERE, loadProgram, type Machine } from '../foreign.ts';
 import { bindCalls } from './calls.ts';
 import { type AskClients, TlsContexts } from './context.ts';
@@ -7,7 +7,9 @@ import { TlsSession } from './session.ts';
 /** The OpenSSL of this process, for one thread. */
 export interface OpenSsl {
   /** A new session with a client. Throws OpenSSL's reason where these settings will not do, or memory is short. */
-  open(settings: ServerTlsSettings, ask: AskClients): TlsSession;
+  accept(settings: ServerTlsSettings, ask: AskClients): TlsSession;
+  /** A new session with a backend; throws as above. */
+  connect(options: TlsClientOptions): TlsSession;
 }
 
 /** Null where there is one; else why not, as the end of a sentence. Each thread loads it for itself. */
@@ -17,7 +19,10 @@ export async function loadOpenSsl(machine: Machine = HERE): Promise<OpenSsl | st
   try {
     const calls = bindCalls(program);
     const contexts = new TlsContexts(calls);
-    return { open: (settings, ask) => new TlsSession(calls, contexts.contextOf(settings, ask)) };
+    return {
+      accept: (settings, ask) => new TlsSession(calls, contexts.server(settings, ask), null),
+      connect: options => new TlsSession(calls, contexts.client(options.settings), options),
+    };
   } catch (error) {
     return `does not find OpenSSL in this program: ${error instanceof Error ? error.message : String(error)}`;
   }

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import type { TlsFault, TlsInfo } from '../../tls-contract.ts';
-import { peerOf } from '../../tls-peer.ts';
+import type { TlsClientOptions, TlsFault, TlsInfo } from '../../tls-contract.ts';
+import { askedName, nameFault, peerOf } from '../../tls-peer.ts';
 import { type Calls, ERROR, NOWHERE, OK, type Place } from './calls.ts';
 import type { TlsContext } from './context.ts';
 import { takeError, verifyFault } from './errors.ts';
@@ -9,7 +9,7 @@ import { takeError, verifyFault } from './errors.ts';
 export type ReadStop = 'dry' | 'full' | 'ended' | 'broken';
 
 /**
- * A server's side of TLS with one client, without a socket: what the client sent is fed, what is to be sent is taken.
+ * TLS with one peer, without a socket: what the peer has sent is fed, what is to be sent is taken.
  * The memory it has outside of the runtime is given back by `free`, and by nobody else; afterwards every call is in vain.
  */
 export class TlsSession {
@@ -18,16 +18,33 @@ export class TlsSession {
   #incoming: Place;
   #outgoing: Place;
   #stop: ReadStop = 'dry';
+  /** Towards a backend; null towards a client. */
+  readonly #asked: TlsClientOptions | null;
+  /** The last one that was told of. */
+  #known: Place = NOWHERE;
 
-  /** Throws where memory is short. */
-  constructor(calls: Calls, context: TlsContext) {
+  /** `asked`: null for the server's side. Throws where memory is short. */
+  constructor(calls: Calls, context: TlsContext, asked: TlsClientOptions | null) {
     this.#calls = calls;
+    this.#asked = asked;
     this.#ssl = calls.sslNew(context.place);
     if (this.#ssl === NOWHERE) throw new Error(takeError(calls).text);
     this.#incoming = calls.memory();
     this.#outgoing = calls.memory();
     calls.sslMemories(this.#ssl, this.#incoming, this.#outgoing);
-    calls.sslAccept(this.#ssl);
+    if (asked === null) calls.sslAccept(this.#ssl);
+    else this.#ask(asked);
+  }
+
+  #ask({ serverName, session }: TlsClientOptions): void {
+    const { sessionFree, sessionOf, sslAskFor, sslConnect, sslResume } = this.#calls;
+    sslConnect(this.#ssl);
+    if (askedName(serverName) !== null) sslAskFor(this.#ssl, Buffer.from(`${serverName}\0`, 'latin1'));
+    if (session === undefined) return;
+    const earlier = sessionOf(session);
+    if (earlier === NOWHERE) return this.#calls.errorClear();
+    sslResume(this.#ssl, earlier);
+    sessionFree(earlier);
   }
 
   /** Why the last `read` stopped. */
@@ -35,7 +52,7 @@ export class TlsSession {
     return this.#stop;
   }
 
-  /** Takes what the client has sent; the bytes may change afterwards. */
+  /** Takes what the peer has sent; the bytes may change afterwards. */
   feed(bytes: Uint8Array): void {
     if (this.#ssl === NOWHERE) return;
     // Errors are told apart by what stands in a queue of the thread's, which others fill as well.
@@ -43,7 +60,7 @@ export class TlsSession {
     this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
   }
 
-  /** Goes on with the handshake: true when it is whole, null while the client has to say more. */
+  /** Goes on with the handshake: true when it is whole, null while the peer has to say more. */
   handshake(): TlsFault | true | null {
     if (this.#ssl === NOWHERE) return null;
     const { sslError, sslHandshake } = this.#calls;
@@ -82,7 +99,7 @@ export class TlsSession {
     return this.#calls.sslWrite(this.#ssl, bytes, bytes.length) === bytes.length;
   }
 
-  /** Tells the client that nothing more comes. */
+  /** Tells the peer that nothing more comes. */
   end(): void {
     if (this.#ssl === NOWHERE) return;
     this.#calls.errorClear();
@@ -99,16 +116,29 @@ export class TlsSession {
     return bytes;
   }
 
-  /** Only when the handshake is whole. */
+  /** Only when the handshake is whole. `serverName`: what a client has asked for. */
   info(serverName: string | null): TlsInfo {
     const { cipherName, sslCipher, sslReused, sslVersion } = this.#calls;
     return {
       version: sslVersion(this.#ssl),
       cipher: cipherName(sslCipher(this.#ssl)),
-      serverName,
+      serverName: this.#asked === null ? serverName : askedName(this.#asked.serverName),
       resumed: sslReused(this.#ssl) === OK,
       peer: this.#peer(),
     };
+  }
+
+  /** Tells of a session that a backend has given since this was called last. */
+  noteSession(): void {
+    const { onSession } = this.#asked ?? {};
+    if (onSession === undefined || this.#ssl === NOWHERE) return;
+    const { sessionDer, sessionResumable, sslSession } = this.#calls;
+    const session = sslSession(this.#ssl);
+    if (session === this.#known || session === NOWHERE || sessionResumable(session) !== OK) return;
+    this.#known = session;
+    const der = Buffer.allocUnsafeSlow(sessionDer(session, null));
+    sessionDer(session, der);
+    onSession(der);
   }
 
   free(): void {
@@ -130,16 +160,15 @@ export class TlsSession {
     const der = Buffer.allocUnsafeSlow(certificateDer(certificate, null));
     certificateDer(certificate, der);
     certificateFree(certificate);
-    return peerOf(
-      new X509Certificate(der).toLegacyObject(),
-      verifyFault(this.#calls, sslVerified(this.#ssl)),
-    );
+    const shown = new X509Certificate(der).toLegacyObject();
+    const fault = verifyFault(this.#calls, sslVerified(this.#ssl));
+    return peerOf(shown, this.#asked === null ? fault : (fault ?? nameFault(this.#asked.serverName, shown)));
   }
 
   #handshakeFault(): TlsFault {
     const fault = takeError(this.#calls);
     const why = verifyFault(this.#calls, this.#calls.sslVerified(this.#ssl));
-    if (fault.code !== 'certificate' || why === null) return fault;
+    if (this.#asked !== null || fault.code !== 'certificate' || why === null) return fault;
     return { code: 'certificate', text: `the client's certificate is not accepted: ${why}` };
   }
 }
