@@ -18,9 +18,9 @@ import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 const redis = needs('redis-server', 'redis-cli');
 const { prefix } = keysOf('edge');
 const INTERVAL_MS = 200;
-const MANY = 20;
+const MANY = 12;
 
-/** Backends b0 to b19 of pool mx, all at one address, each checked by three. */
+/** Backends b0 to b11 of pool mx, all at one address, each checked by three. */
 const backendsAt = (address: Address, instances = 3): CheckedBackend[] =>
   Array.from({ length: MANY }, (_, at) => ({
     ...checked(address, { intervalMs: INTERVAL_MS, timeoutMs: 10_000, instances }),

@@ -123,7 +123,7 @@ t.test('Redis that is late holds up who asks first, and nobody after', redis, as
   from = performance.now();
   for (let count = 0; count < 200; count++) t.equal((await a.recall(question, 20)).found, 'timeout');
   const tookMs = performance.now() - from;
-  t.ok(tookMs < 200, `two hundred more, one after the other, ${tookMs.toFixed(1)} ms`);
+  t.ok(tookMs < 2_000, `two hundred more, one after the other, ${tookMs.toFixed(1)} ms`);
   t.comment(`the first ${waitedMs.toFixed()} ms, 200 more ${tookMs.toFixed(1)} ms in all`);
   const toldOfSticky = () =>
     a.log.lines.filter(line => line.includes('sticky')).map(line => line.split(':')[0]);

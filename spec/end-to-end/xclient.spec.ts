@@ -174,7 +174,7 @@ for (const transport of TRANSPORTS) {
     await client.expect(220);
     await client.command('EHLO client.example', 250);
     for (let message = 0; message < 3; message++) {
-      const body = randomBytes(1_500_000).toString('base64').replace(/.{72}/g, '$&\r\n');
+      const body = randomBytes(300_000).toString('base64').replace(/.{72}/g, '$&\r\n');
       const chunk = `Subject: chunks\r\n\r\nXCLIENT ADDR=1\r\n${body}\r\n`;
       await client.write('MAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\n');
       await client.write(`BDAT ${chunk.length} LAST\r\n${chunk}RSET\r\n`);
