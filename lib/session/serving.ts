@@ -1,5 +1,5 @@
 import type { Connection, Relay, RelayHandler, Transport } from '../transport/contract.ts';
-import { LayeredRelay } from '../transport/layered-relay.ts';
+import { HandlerRelay } from '../transport/handler-relay.ts';
 import type { BackendSearch } from './backend-search.ts';
 import type { ClientTls } from './client-tls.ts';
 import { EdgeHandshake } from './edge-handshake.ts';
@@ -39,6 +39,6 @@ export function relayOf(
   handler: RelayHandler,
 ): Relay {
   return backend instanceof GuardedBackend
-    ? new LayeredRelay(client, backend, handler)
+    ? new HandlerRelay(client, backend, handler)
     : transport.relay(client, backend, handler);
 }

@@ -4,8 +4,8 @@
  */
 import type { Address } from '../../lib/core/address.ts';
 import type { CloseReason, Connection, ConnectionHandler, Transport } from '../../lib/transport/contract.ts';
+import { HandlerRelay } from '../../lib/transport/handler-relay.ts';
 import type { NetConnection } from '../../lib/transport/net/connection.ts';
-import { NetRelay } from '../../lib/transport/net/relay.ts';
 
 /** Octets that `write` takes before it says "wait". */
 export const WINDOW = 600;
@@ -297,7 +297,12 @@ export function createFakeTransport({ onDial, onError, complain }: FakeTransport
       a.lent = b.lent = true;
       // It has all that the relay uses of a net connection.
       const socketOf = ({ socket }: FakeConnection) => socket as unknown as NetConnection;
-      return new NetRelay(socketOf(a), socketOf(b), handler, { add() {}, delete() {} });
+      return new HandlerRelay(socketOf(a), socketOf(b), handler, {
+        stall: socket => socket.pause(),
+        goOn: socket => socket.resume(),
+        hasRoom: socket => socket.writable,
+        forget() {},
+      });
     },
   };
 }

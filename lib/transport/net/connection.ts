@@ -97,7 +97,7 @@ export class NetConnection implements Connection {
     return this.#socket.writable ? this.#socket.write(bytes) : true;
   }
 
-  /** Finds out whether the peer is still there, where nothing is read: see stalled.ts. */
+  /** Finds out whether the peer is still there, where nothing is read: see flow.ts. */
   probe(): void {
     if (this.#socket.writable && this.#socket.writableLength === 0) this.#socket.write(NOTHING);
   }

@@ -1,11 +1,11 @@
 import { connect, createServer, type NetConnectOpts, type OnReadOpts, type Server } from 'node:net';
 import type { Address, IpAddress } from '../../core/address.ts';
 import type { ConnectionHandler, DialOptions, Listening, ListenOptions, Transport } from '../contract.ts';
+import { HandlerRelay } from '../handler-relay.ts';
 import { NetConnection, type OnHandlerError, peerOf } from './connection.ts';
+import { createNetFlow } from './flow.ts';
 import { descriptorOf, listenOn, stopListening } from './listen.ts';
-import { NetRelay } from './relay.ts';
 import { secure } from './secure.ts';
-import { createStalled } from './stalled.ts';
 
 /** Bytes a socket holds for a slow peer before `write` says "wait". Two directions of it bound a relay's memory. */
 const HIGH_WATER_MARK = 65_536;
@@ -18,7 +18,7 @@ const SOCKET_OPTIONS = { allowHalfOpen: true, noDelay: true, highWaterMark: HIGH
 
 /** The reference transport: Node's own sockets. Runs everywhere. */
 export function createNetTransport(onHandlerError: OnHandlerError): Transport {
-  const stalled = createStalled();
+  const flow = createNetFlow();
   const readBuffer = Buffer.allocUnsafeSlow(READ_OCTETS);
   return {
     name: 'net',
@@ -49,7 +49,7 @@ export function createNetTransport(onHandlerError: OnHandlerError): Transport {
     },
 
     relay(first, second, handler) {
-      return new NetRelay(first as NetConnection, second as NetConnection, handler, stalled);
+      return new HandlerRelay(first as NetConnection, second as NetConnection, handler, flow);
     },
 
     securable: connection => connection,

@@ -1,6 +1,6 @@
 import type { Connection } from '../contract.ts';
 import type { FastTransport } from '../fast.ts';
-import { LayeredRelay } from '../layered-relay.ts';
+import { HandlerRelay } from '../handler-relay.ts';
 import type { OpenSsl } from '../linux/openssl/load.ts';
 import { PIECE_OCTETS, SecurableConnection } from './connection.ts';
 
@@ -32,7 +32,7 @@ export function withTls(
     relay(first, second, handler) {
       const [plainFirst, plainSecond] = [plainOf(first), plainOf(second)];
       return plainFirst === null || plainSecond === null
-        ? new LayeredRelay(first, second, handler)
+        ? new HandlerRelay(first, second, handler)
         : below.relay(plainFirst, plainSecond, handler);
     },
   };
