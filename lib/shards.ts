@@ -21,7 +21,7 @@ export interface ShardChoice {
 }
 
 /** Tells whether a transport can be had on this machine; tests say otherwise. */
-export type LoadTransport = (name: FastTransportName) => Promise<LoadedFast>;
+export type LoadTransport = (name: FastTransportName, shards: number) => Promise<LoadedFast>;
 
 /**
  * `auto` takes the fastest transport there is on this machine. Rejects with a sentence where what the configuration
@@ -36,7 +36,7 @@ export async function chooseShards(
   if (transport === 'net') return netShards(count, auto, []);
   const notes: string[] = [];
   for (const name of transport === 'auto' ? FAST_TRANSPORTS : [transport]) {
-    const loaded = await load(name);
+    const loaded = await load(name, count);
     if (loaded.reason === undefined) {
       if (loaded.withoutTls !== null)
         notes.push(`where TLS is spoken, transport net serves: ${name} ${loaded.withoutTls}`);

@@ -1,8 +1,10 @@
 /** A shard in a thread of its own: the entry of that thread. What it imports is what it takes to start. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { openBoard } from '../core/board.ts';
 import { openShardStats } from '../core/shard-stats.ts';
-import { type FastTransportName, loadFast } from '../transport/fast.ts';
+import { type FastTransport, type FastTransportName, loadFast } from '../transport/fast.ts';
+import { isOutOfMemory } from '../transport/linux/errno.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { createLineGate } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
@@ -15,10 +17,24 @@ const { memory, instance, descriptors, number, transport: kind } = workerData as
 
 const tell = (message: FromWorker): void => port.postMessage(message);
 const onError = (error: unknown): void => tell({ type: 'error', error: cloneable(error) });
-async function openFast(name: FastTransportName) {
-  const loaded = await loadFast(name);
+
+/**
+ * The kernel gives memory back a while after it was asked to: that of the rings which the main thread has tried, or of a
+ * shard that this one replaces.
+ */
+const MEMORY_BACK = { tries: 20, pauseMs: 50 } as const;
+
+async function openFast(name: FastTransportName): Promise<FastTransport> {
+  const loaded = await loadFast(name, 0);
   if (loaded.create === undefined) throw new Error(loaded.reason);
-  return loaded.create(onError, { descriptorRecord: memory.descriptors });
+  for (let tries = 1; ; tries++) {
+    try {
+      return loaded.create(onError, { descriptorRecord: memory.descriptors });
+    } catch (error) {
+      if (!isOutOfMemory(error) || tries === MEMORY_BACK.tries) throw error;
+      await pause(MEMORY_BACK.pauseMs);
+    }
+  }
 }
 
 const fast = kind === 'net' ? null : await openFast(kind);

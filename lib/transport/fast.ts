@@ -1,6 +1,7 @@
 /** The transports that go to the kernel without Node's sockets: by name, the fastest first. */
 import type { Transport } from './contract.ts';
 import { loadEpoll } from './epoll/load.ts';
+import { HERE } from './linux/foreign.ts';
 import { loadOpenSsl } from './linux/openssl/load.ts';
 import { withTls } from './secured/transport.ts';
 import { loadUring } from './uring/load.ts';
@@ -42,15 +43,21 @@ export type LoadedFast =
   | { readonly create?: never; readonly reason: string };
 
 const LOADERS: Readonly<
-  Record<FastTransportName, () => Promise<{ readonly create?: Factory; readonly reason?: string }>>
+  Record<
+    FastTransportName,
+    (shards: number) => Promise<{ readonly create?: Factory; readonly reason?: string }>
+  >
 > = {
-  io_uring: loadUring,
-  epoll: loadEpoll,
+  io_uring: shards => loadUring(HERE, shards),
+  epoll: () => loadEpoll(),
 };
 
-/** Tries all that the transport needs, the kernel included, and never rejects. For the thread that calls it. */
-export async function loadFast(name: FastTransportName): Promise<LoadedFast> {
-  const { create, reason = '' } = await LOADERS[name]();
+/**
+ * Tries all that the transport needs, the kernel included, and never rejects. For the thread that calls it. `shards`: how
+ * many are to be had at the same time; 0: the kernel has been asked already.
+ */
+export async function loadFast(name: FastTransportName, shards = 1): Promise<LoadedFast> {
+  const { create, reason = '' } = await LOADERS[name](shards);
   if (create === undefined) return { reason };
   const openssl = await loadOpenSsl();
   if (typeof openssl === 'string') return { create, withoutTls: openssl };

@@ -5,7 +5,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { COMMAND, startCommand } from '../support/command.ts';
 import { mx } from '../support/instance.ts';
-import { needs } from '../support/needs.ts';
+import { needs, needsRoot } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { run } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -16,6 +16,11 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 const without = (error: string, from = 1): string[] => [
   ...['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=io_uring_setup'],
   ...['-e', `inject=io_uring_setup:error=${error}:when=${from}+`],
+];
+
+/** Runs its arguments with so many octets of locked memory, of which each shard with io_uring takes some 530,000. */
+const withLocked = (octets: number): string[] => [
+  ...['setpriv', '--bounding-set=-ipc_lock', 'prlimit', `--memlock=${octets}`],
 ];
 
 /** A Node that finds no koffi. */
@@ -40,7 +45,7 @@ async function withoutKoffi(owner: Owner): Promise<readonly [string, ...string[]
 }
 
 /** Starts with this transport, and resolves with how it ended. */
-async function refused(owner: Owner, transport: string, program: readonly string[]) {
+async function refused(owner: Owner, transport: string, program: readonly string[], shards = 1) {
   const file = join(await temporaryDirectory(owner), 'smtplb.yaml');
   await writeFile(
     file,
@@ -48,6 +53,7 @@ async function refused(owner: Owner, transport: string, program: readonly string
       ...mx(['127.0.0.1:9']),
       listeners: [{ name: 'mx', pool: 'mx', listen: '127.0.0.1:0' }],
       transport,
+      shards,
       admin: { listen: '127.0.0.1:0' },
     }),
   );
@@ -74,15 +80,11 @@ t.test('asked for by name', needs('strace'), async t => {
   }
 });
 
-t.test(
-  'a kernel that gives one ring and no more: the start fails, and says why',
-  needs('strace'),
-  async t => {
-    const { exitCode, stdout, stderr } = await refused(t, 'io_uring', [...without('ENOMEM', 2), ...COMMAND]);
-    t.not(exitCode, 0);
-    t.match(stdout + stderr, /ENOMEM/);
-  },
-);
+t.test('a kernel that gives one ring, and not one for each shard', needs('strace'), async t => {
+  const { exitCode, stdout, stderr } = await refused(t, 'io_uring', [...without('ENOMEM', 2), ...COMMAND], 2);
+  t.not(exitCode, 0);
+  t.match(stdout + stderr, /transport: io_uring: .*ENOMEM/);
+});
 
 t.test('auto takes the next one, and says so once', needs('strace'), async t => {
   const backend = await startScriptedBackend(t, smtp());
@@ -106,3 +108,31 @@ t.test('auto takes the next one, and says so once', needs('strace'), async t => 
     await instance.process.stop();
   }
 });
+
+t.test(
+  'locked memory: enough for all shards, or the next transport',
+  needsRoot('setpriv', 'prlimit'),
+  async t => {
+    const settings = { ...mx(['127.0.0.1:9']), transport: 'auto', shards: 2 };
+    for (const [octets, takes] of [
+      [1_200_000, 'io_uring'],
+      [900_000, 'epoll'],
+      [0, 'epoll'],
+    ] as const) {
+      const instance = await startCommand(t, settings, { under: withLocked(octets) });
+      t.equal(
+        (await instance.metrics()).sum('smtplb_shard_up', { transport: takes }),
+        2,
+        `${octets}: ${takes}`,
+      );
+      const said = instance.process.stdout.match(/transport auto goes without [^"]*/g) ?? [];
+      t.equal(said.length, takes === 'epoll' ? 1 : 0);
+      for (const note of said) t.match(note, /ENOMEM.*raise the limit \(LimitMEMLOCK=/);
+      await instance.process.stop();
+    }
+    const { exitCode, stdout, stderr } = await refused(t, 'io_uring', [...withLocked(0), ...COMMAND]);
+    t.not(exitCode, 0);
+    t.match(stdout + stderr, /transport: io_uring: .*ENOMEM.*raise the limit/);
+    t.comment((stderr || stdout).trim().split('\n').at(-1) ?? '');
+  },
+);

@@ -131,3 +131,8 @@ export function systemError(syscall: string, result: Result, about: string): Nod
   const code = errorName(result);
   return Object.assign(new Error(`${syscall} ${code} ${about}`), { code, errno: result, syscall });
 }
+
+/** Whether a system error says that the kernel has no memory for what was asked, or may not give it. */
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOMEM';
+}
