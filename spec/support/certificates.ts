@@ -16,6 +16,8 @@ export interface TestCertificate {
 export interface IssueOptions {
   /** Names the certificate is valid for; the first is its common name, too. */
   readonly names: readonly string[];
+  /** As openssl has it, such as `/CN=mx.example`; default: the first name, and an organisation. */
+  readonly subject?: string;
   /** Default `ec`. */
   readonly type?: 'ec' | 'rsa';
   /** Default 30. */
@@ -63,7 +65,8 @@ export async function createAuthority(owner: Owner, name = 'Test Authority'): Pr
     issue: options =>
       make(
         [
-          ...['-subj', `/CN=${options.names[0]}/O=smtplb test`, '-CA', own.certFile, '-CAkey', own.keyFile],
+          ...['-subj', options.subject ?? `/CN=${options.names[0]}/O=smtplb test`],
+          ...['-CA', own.certFile, '-CAkey', own.keyFile],
           ...['-addext', `subjectAltName=${options.names.map(dns => `DNS:${dns}`).join(',')}`],
           ...['-addext', 'basicConstraints=critical,CA:FALSE'],
         ],

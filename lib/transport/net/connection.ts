@@ -99,7 +99,9 @@ export class NetConnection implements Connection {
 
   /** Finds out whether the peer is still there, where nothing is read: see flow.ts. */
   probe(): void {
-    if (this.#socket.writable && this.#socket.writableLength === 0) this.#socket.write(NOTHING);
+    // Past TLS, which has nothing to say of nothing.
+    const plain = this.#plain;
+    if (plain.writable && this.#socket.writableLength + plain.writableLength === 0) plain.write(NOTHING);
   }
 
   pause(): void {
@@ -152,11 +154,14 @@ export class NetConnection implements Connection {
     this.#guard(() => this.handler.onSecure?.(info));
   }
 
-  /** The handshake has failed, unless the peer has simply gone; the first reason counts. */
+  /**
+   * The handshake has failed, unless the peer has simply gone; the first reason counts. TLS that breaks later is as good
+   * as a reset.
+   */
   tlsFailed(fault: TlsFault): void {
-    if (!this.#securing || this.#reason !== 'ended') return;
-    this.#reason = 'tls-failed';
-    this.#tlsFault = fault;
+    if (this.#reason !== 'ended') return;
+    this.#reason = this.#securing ? 'tls-failed' : 'reset';
+    if (this.#securing) this.#tlsFault = fault;
     this.#socket.destroy();
   }
 

@@ -48,6 +48,10 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   #paused = false;
   /** Paused in the middle of what was received: there may be more to read. */
   #unread = false;
+  /** What the transport has told meanwhile: the handler is told when all is read. */
+  #behind: 'nothing' | 'end' | 'close' = 'nothing';
+  /** What TLS itself has to say has no room: until it has, nothing more is read that it might answer. */
+  #clogged = false;
   #endTold = false;
   #ended = false;
 
@@ -67,7 +71,7 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   }
 
   get peerEnded(): boolean {
-    return this.#endTold || this.#below.peerEnded;
+    return this.#endTold || (!this.#unread && this.#below.peerEnded);
   }
 
   /** The connection below, where TLS never began: nothing but this object is in the way of a faster relay. */
@@ -81,9 +85,11 @@ export class SecurableConnection implements Connection, ConnectionHandler {
     if (options.role === 'client') return this.#greet(options);
     this.#stage = 'hello';
     this.#options = options;
-    if (options.first === undefined || options.first.length === 0) return;
-    const first = Uint8Array.from(options.first);
-    this.#kit.later(() => this.#guarded(() => this.onBytes(first)));
+    this.#hello = Uint8Array.from(options.first ?? NOTHING);
+    if (this.#hello.length === 0) return;
+    this.#kit.later(() => {
+      if (this.#stage === 'hello') this.#guarded(() => this.#greeted(NOTHING));
+    });
   }
 
   write(bytes: Uint8Array): boolean {
@@ -106,9 +112,8 @@ export class SecurableConnection implements Connection, ConnectionHandler {
 
   resume(): void {
     this.#paused = false;
-    if (!this.#unread) return this.#below.resume();
-    this.#kit.later(() => this.#guarded(() => this.#readOn(this.#session as TlsSession)));
-    this.#below.resume();
+    if (this.#unread) this.#kit.later(() => this.#guarded(() => this.#readOn(this.#session as TlsSession)));
+    if (!this.#clogged) this.#below.resume();
   }
 
   keepAlive(): void {
@@ -121,6 +126,8 @@ export class SecurableConnection implements Connection, ConnectionHandler {
     this.#session?.end();
     this.#flush();
     this.#below.end();
+    // Nothing is said any more, so that nobody tells when there is room for it.
+    this.#unclog();
   }
 
   destroy(): void {
@@ -140,20 +147,27 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   onBytes(bytes: Uint8Array): void {
     if (this.#stage === 'plain') this.handler.onBytes(bytes);
     else if (this.#stage === 'hello') this.#greeted(bytes);
-    else this.#received(bytes);
+    // What comes behind a close_notify is ignored (RFC 8446 section 6.1). OpenSSL would keep all of it.
+    else if (!this.#endTold) this.#received(bytes);
   }
 
   onEnd(): void {
     if (this.#stage === 'hello' || this.#stage === 'handshake') this.#failed(CLOSED_WITHIN);
+    else if (this.#unread) this.#behind = 'end';
     else this.#tellEnd();
   }
 
   onDrain(): void {
+    this.#unclog();
     // What was written before the handshake is nobody's business any more.
     if (this.#stage === 'plain' || this.#stage === 'secured') this.handler.onDrain();
   }
 
   onClose(reason: CloseReason): void {
+    if (this.#unread && reason === 'ended') {
+      this.#behind = 'close';
+      return;
+    }
     const { handler } = this;
     this.#leave();
     handler.onClose(reason);
@@ -221,14 +235,20 @@ export class SecurableConnection implements Connection, ConnectionHandler {
     } while (session.stop === 'full' && this.#stage === 'secured');
     this.#unread = false;
     if (this.#stage === 'secured') this.#settle(session.stop);
+    if (this.#stage === 'secured' && this.#behind !== 'nothing') this.#tellEnd();
+    if (this.#stage === 'secured' && this.#behind === 'close') this.onClose('ended');
   }
 
   /** For now there is no more to read, or never again. Sends what TLS itself has to say. */
   #settle(stop: ReadStop): void {
-    this.#flush();
+    const hasRoom = this.#flush();
     this.#session?.noteSession();
-    if (stop === 'broken') this.#over('reset');
-    else if (stop === 'ended') this.#tellEnd();
+    if (stop === 'broken') return this.#over('reset');
+    if (!hasRoom) {
+      this.#clogged = true;
+      this.#below.pause();
+    }
+    if (stop === 'ended') this.#tellEnd();
   }
 
   #shakeHands(session: TlsSession): void {
@@ -246,6 +266,12 @@ export class SecurableConnection implements Connection, ConnectionHandler {
   #flush(): boolean {
     const bytes = this.#session?.take() ?? null;
     return bytes === null || this.#below.write(bytes);
+  }
+
+  #unclog(): void {
+    if (!this.#clogged) return;
+    this.#clogged = false;
+    if (!this.#paused) this.#below.resume();
   }
 
   #tellEnd(): void {

@@ -79,6 +79,7 @@ export class UringConnection extends UringSocket implements Connection {
 
   pause(): void {
     this.state |= IS.PAUSED;
+    this.watch();
   }
 
   resume(): void {
@@ -106,11 +107,6 @@ export class UringConnection extends UringSocket implements Connection {
     if (this.is(IS.ESTABLISHED) && this.remote.family !== 'unix')
       this.shared.libc.setAbortive(this.descriptor);
     this.destroy();
-  }
-
-  /** While nothing is read: notices a reset all the same. */
-  watch(): void {
-    this.startWatching();
   }
 
   /** In a relay: passes on what stands in a receive buffer, which the caller holds. */
@@ -185,8 +181,10 @@ export class UringConnection extends UringSocket implements Connection {
   #received(result: number, buffer: number, more: boolean): void {
     if (result > 0) {
       const { buffers } = this.shared;
-      if (this.is(IS.PAUSED)) this.#held = Buffer.from(buffers.view(buffer, 0, result));
-      else if (this.relay !== null) this.#pass(buffer, result, more);
+      if (this.is(IS.PAUSED)) {
+        this.#held = Buffer.from(buffers.view(buffer, 0, result));
+        this.watch();
+      } else if (this.relay !== null) this.#pass(buffer, result, more);
       else {
         this.#tellBytes(buffers.view(buffer, 0, result));
         if (!this.is(IS.PAUSED)) this.startReceive(!more);

@@ -85,9 +85,9 @@ export abstract class UringSocket implements DescriptorHolder, OperationOwner {
     this.shared.ring.poll(this.descriptor, this.#start(KIND.writable), POLLOUT);
   }
 
-  /** Errors are told in any case: with no event asked for, nothing else is. */
-  protected startWatching(): void {
-    if (this.is(IS.GONE | IS.WATCHED | IS.RECEIVING)) return;
+  /** While nothing is read, notices a reset all the same: errors are told in any case, and nothing else is asked for. */
+  watch(): void {
+    if (this.is(IS.GONE | IS.WATCHED | IS.RECEIVING | IS.DIALLING)) return;
     this.state |= IS.WATCHED;
     this.shared.ring.poll(this.descriptor, this.#start(KIND.broken), 0);
   }

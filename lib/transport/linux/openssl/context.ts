@@ -137,7 +137,10 @@ type Must = (returned: number) => void;
 function setCiphers(calls: Calls, context: Place, ciphers: string, must: Must): void {
   const names = ciphers.split(':').filter(name => name !== '');
   const suites = names.filter(name => /^!?TLS_/.test(name));
-  must(calls.contextCiphers(context, names.filter(name => !suites.includes(name)).join(':')));
+  const older = names.filter(name => !suites.includes(name));
+  // As with Node: who names none for TLS 1.2 does not want it.
+  if (older.length > 0) must(calls.contextCiphers(context, older.join(':')));
+  else must(calls.contextControl(context, CONTROL.LEAST_VERSION, VERSION['1.3'], NOWHERE));
   if (suites.length > 0) must(calls.contextSuites(context, suites.join(':')));
 }
 

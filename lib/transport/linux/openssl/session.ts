@@ -11,6 +11,8 @@ export type ReadStop = 'dry' | 'full' | 'ended' | 'broken';
 /**
  * TLS with one peer, without a socket: what the peer has sent is fed, what is to be sent is taken.
  * The memory it has outside of the runtime is given back by `free`, and by nobody else; afterwards every call is in vain.
+ * OpenSSL tells errors apart by what stands in a queue of the thread's. Others of the thread fill that as well: it is
+ * emptied before it is looked at, and left empty.
  */
 export class TlsSession {
   readonly #calls: Calls;
@@ -54,16 +56,14 @@ export class TlsSession {
 
   /** Takes what the peer has sent; the bytes may change afterwards. */
   feed(bytes: Uint8Array): void {
-    if (this.#ssl === NOWHERE) return;
-    // Errors are told apart by what stands in a queue of the thread's, which others fill as well.
-    this.#calls.errorClear();
-    this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
+    if (this.#ssl !== NOWHERE) this.#calls.memoryWrite(this.#incoming, bytes, bytes.length);
   }
 
   /** Goes on with the handshake: true when it is whole, null while the peer has to say more. */
   handshake(): TlsFault | true | null {
     if (this.#ssl === NOWHERE) return null;
-    const { sslError, sslHandshake } = this.#calls;
+    const { errorClear, sslError, sslHandshake } = this.#calls;
+    errorClear();
     const returned = sslHandshake(this.#ssl);
     if (returned === OK) return true;
     return isWaiting(sslError(this.#ssl, returned)) ? null : this.#handshakeFault();
@@ -71,7 +71,8 @@ export class TlsSession {
 
   /** Reads what was inside of TLS into `room`; returns how many octets that were. */
   read(room: Uint8Array): number {
-    const { memoryPending, sslRead } = this.#calls;
+    const { errorClear, memoryPending, sslRead } = this.#calls;
+    errorClear();
     let read = 0;
     this.#stop = 'dry';
     while (this.#ssl !== NOWHERE) {
@@ -95,15 +96,16 @@ export class TlsSession {
   /** False where it is broken. */
   write(bytes: Uint8Array): boolean {
     if (this.#ssl === NOWHERE) return true;
+    if (this.#calls.sslWrite(this.#ssl, bytes, bytes.length) === bytes.length) return true;
     this.#calls.errorClear();
-    return this.#calls.sslWrite(this.#ssl, bytes, bytes.length) === bytes.length;
+    return false;
   }
 
   /** Tells the peer that nothing more comes. */
   end(): void {
     if (this.#ssl === NOWHERE) return;
-    this.#calls.errorClear();
     this.#calls.sslShutdown(this.#ssl);
+    this.#calls.errorClear();
   }
 
   /** What is to be sent; null where there is nothing. */
@@ -150,6 +152,7 @@ export class TlsSession {
   #stopFor(returned: number): ReadStop {
     const error = this.#calls.sslError(this.#ssl, returned);
     if (isWaiting(error)) return 'dry';
+    this.#calls.errorClear();
     return error === ERROR.ZERO_RETURN ? 'ended' : 'broken';
   }
 
