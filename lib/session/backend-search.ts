@@ -1,7 +1,7 @@
 import type { Waiter } from '../balancer/balancer.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { BackendColumn } from '../core/shard-stats.ts';
-import { createTimer } from '../core/timer-wheel.ts';
+import { createTimer, type Timer } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
 import { isGreeting } from '../smtp/observer.ts';
@@ -43,7 +43,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   readonly stickyKey: string | null;
   readonly #context: SessionContext;
   readonly #owner: SearchOwner;
-  readonly #timer = createTimer(() => this.#owner.guard(() => this.#timedOut()));
+  /** Null before and after: most of a session's life needs none. */
+  #timer: Timer | null = null;
   #stage: 'idle' | 'queued' | 'dialling' | 'greeting' = 'idle';
   #stageSinceMs = 0;
   #pickedAtMs = 0;
@@ -77,7 +78,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #select(): void {
-    const { balancer, wheel } = this.#context;
+    const { balancer } = this.#context;
     const isRetry = this.failedTries.length > 0;
     const outcome = balancer.select(this);
     if (outcome === 'none') return this.#lost();
@@ -86,7 +87,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     if (isRetry) this.#owner.onSearching('selecting');
     if (!balancer.wait(this)) return this.#owner.onLost('queue-full');
     this.#enter('queued');
-    wheel.arm(this.#timer, balancer.pool.queue.timeoutMs);
+    this.#arm(balancer.pool.queue.timeoutMs);
   }
 
   /** The session is over, at whatever stage: part of its one exit. */
@@ -119,7 +120,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   onDialling(): void {
-    const { balancer, wheel } = this.#context;
+    const { balancer } = this.#context;
     this.connectMs = 0;
     this.greetingMs = 0;
     this.tls = null;
@@ -127,7 +128,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     this.#isWarm = false;
     this.#enter('dialling');
     this.#owner.onSearching('connecting');
-    wheel.arm(this.#timer, balancer.pool.connect.timeoutMs);
+    this.#arm(balancer.pool.connect.timeoutMs);
   }
 
   onConnected(): void {
@@ -233,10 +234,10 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #awaitGreeting(): void {
-    const { balancer, wheel } = this.#context;
+    const { balancer } = this.#context;
     this.#enter('greeting');
     this.#gate = createGreetingGate();
-    wheel.arm(this.#timer, balancer.pool.connect.greetingTimeoutMs);
+    this.#arm(balancer.pool.connect.greetingTimeoutMs);
   }
 
   /** The first line is good. What came with it may already show that the greeting as a whole is not. */
@@ -247,10 +248,10 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #found(greeting: readonly Uint8Array[]): void {
-    const { balancer, stats, wheel } = this.#context;
+    const { balancer, stats } = this.#context;
     const [backend, connection] = [this.backend, this.#connection];
     if (backend === null || connection === null) return;
-    wheel.cancel(this.#timer);
+    this.#disarm();
     this.greetingMs = this.#sinceStage();
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
@@ -320,7 +321,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #stop(): void {
-    this.#context.wheel.cancel(this.#timer);
+    this.#disarm();
     this.#dial?.stop();
     this.#dial = null;
     this.#connection?.destroy();
@@ -336,6 +337,16 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     if (backend === null) return;
     this.backend = null;
     this.#context.balancer.release(backend);
+  }
+
+  #arm(delayMs: number): void {
+    this.#timer ??= createTimer(() => this.#owner.guard(() => this.#timedOut()));
+    this.#context.wheel.arm(this.#timer, delayMs);
+  }
+
+  #disarm(): void {
+    if (this.#timer !== null) this.#context.wheel.cancel(this.#timer);
+    this.#timer = null;
   }
 
   #enter(stage: 'idle' | 'queued' | 'dialling' | 'greeting'): void {

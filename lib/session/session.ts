@@ -65,7 +65,7 @@ export class Session
     this.who = new ClientIdentity(client, context.nextId);
     this.#acceptedAtMs = context.wheel.now();
     this.#account = new SessionAccount(context.stats, context.listener.row);
-    this.#descriptors = new DescriptorHold(context.descriptors, () => this.terminate('descriptors'));
+    this.#descriptors = new DescriptorHold(context.descriptors);
     this.#tls = context.tls === null ? null : new ClientTls(context.tls, context, client);
     this.#early = new EarlyClient(client, this);
     client.handler = this.#early;
@@ -289,7 +289,7 @@ export class Session
     this.#leaveHandshake();
     this.#leaveBackend();
     if (this.#early.ended) return this.terminate(cause);
-    this.#descriptors.linger();
+    this.#descriptors.linger(() => this.terminate('descriptors'));
     this.#client.handler = new LingeringClient(this.#client, () => this.terminate(cause));
     this.#context.wheel.arm(this.#timer, LINGER_MS);
   }

@@ -10,6 +10,7 @@ import {
 import { type Result, systemError, WaitFailures } from '../linux/errno.ts';
 import { EPOLL } from '../linux/layout.ts';
 import type { Libc } from '../linux/libc.ts';
+import { Pipe } from '../linux/pipe.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
 
 /** Something that has work left: more to read than one turn allows, an outcome to tell after a call has returned. */
@@ -44,6 +45,8 @@ const RETRY_MS = 100;
 export class Loop {
   readonly libc: Libc;
   readonly table: DescriptorTable;
+  /** For bulk transfers. */
+  readonly pipe: Pipe;
   readonly tcp: TcpOptions;
   readonly onError: (error: unknown) => void;
   readonly #epoll: number;
@@ -67,6 +70,7 @@ export class Loop {
     this.#clock = clock ?? monotonicMs;
     this.table = createDescriptorTable(libc, descriptorRecord ?? openDescriptorRecord());
     this.#epoll = this.#owned('epoll_create1', libc.epollCreate());
+    this.pipe = new Pipe(libc, this.table);
     const wake = checked('eventfd', libc.eventfd());
     this.#wake = new Wake(libc);
     this.watch(this.#wake, wake, EPOLL.IN);

@@ -14,7 +14,8 @@ const MOST_OCTETS = ARENA.INBOX_OCTETS;
 
 /**
  * Moves bytes between two connections until both are closed; see `Transport.relay`. From the kernel into the inbox and
- * back into the kernel at once: it owns no buffer, and while nothing moves it weighs no more than its fields.
+ * back into the kernel at once, or through the shard's pipe where there are many: it owns no buffer, and while nothing
+ * moves it weighs no more than its fields.
  */
 export class EpollRelay implements Relay, Mover {
   bytesFromFirst = 0;
@@ -60,7 +61,7 @@ export class EpollRelay implements Relay, Mover {
   /** One helping: at most one full read from `from`, or a few that are not. */
   advance(from: EpollConnection): void {
     const to = this.#otherOf(from);
-    const { libc } = this.#loop;
+    const { libc, pipe } = this.#loop;
     const most = from === this.#first ? this.#octetsFirst : this.#octetsSecond;
     // A side that is broken has its own turn coming; until then nothing can be passed to it.
     let reads = 0;
@@ -70,11 +71,14 @@ export class EpollRelay implements Relay, Mover {
       !to.is(IS.CONNECTING | IS.BROKEN)
     ) {
       if (++reads > READS) return this.#loop.enqueue(from);
-      const count = libc.receive(from.descriptor, most);
+      const isBulk = most > LEAST_OCTETS;
+      const count = isBulk ? pipe.fill(from.descriptor, most) : libc.receive(from.descriptor, most);
       if (count > 0) {
         this.#count(from, count);
-        if (count < most && !from.is(IS.READ_ON)) from.state &= ~IS.READABLE;
-        const whole = this.#pass(to, count);
+        // The pipe may have been full: only the next look tells that there is nothing left.
+        if (count < most && !isBulk && !from.is(IS.READ_ON)) from.state &= ~IS.READABLE;
+        const whole = isBulk ? this.#passOn(to, count) : this.#pass(to, count);
+        if (count < LEAST_OCTETS) this.#setOctets(from, LEAST_OCTETS);
         if (count < most) continue;
         this.#setOctets(from, whole ? Math.min(most * 2, MOST_OCTETS) : Math.max(most / 2, LEAST_OCTETS));
         if (whole) return this.#loop.enqueue(from);
@@ -102,6 +106,17 @@ export class EpollRelay implements Relay, Mover {
     if (sent === count) return true;
     if (sent >= 0 || to.takesLater(sent)) to.hold(libc.inbox.subarray(0, count), Math.max(0, sent));
     return false;
+  }
+
+  /** As `#pass`, from the pipe. */
+  #passOn(to: EpollConnection, count: number): boolean {
+    const { pipe } = this.#loop;
+    const isHeard = !to.is(IS.SHUT | IS.ENDING);
+    const sent = isHeard ? pipe.empty(to.descriptor, count) : 0;
+    if (sent === count) return true;
+    const rest = pipe.rest(count - Math.max(0, sent));
+    if (isHeard && (sent >= 0 || to.takesLater(sent))) to.hold(rest, 0);
+    return !isHeard;
   }
 
   #count(from: EpollConnection, count: number): void {

@@ -69,6 +69,10 @@ export const SOCKET = {
   FIONBIO: 0x5421,
   /** F_DUPFD_CLOEXEC of fcntl(2). */
   DUPLICATE_CLOEXEC: 1_030,
+  /** F_SETPIPE_SZ of fcntl(2). */
+  SET_PIPE_OCTETS: 1_031,
+  /** SPLICE_F_MOVE, SPLICE_F_NONBLOCK. */
+  SPLICE: 1 | 2,
 } as const;
 
 /**

@@ -54,6 +54,12 @@ export interface Libc {
   setNonBlocking(descriptor: number): Result;
   /** Another descriptor for the same socket. */
   duplicate(descriptor: number): Result;
+  /** A pipe that never blocks, asked to hold so many octets. */
+  pipe(octets: number): { readonly out: number; readonly into: number } | Result;
+  /** Moves at most so many octets from one descriptor to another, one of which is an end of a pipe (splice(2)). */
+  splice(from: number, to: number, most: number): Result;
+  /** Reads from a pipe into the inbox, at most `most` octets of it. */
+  readPipe(descriptor: number, most: number): Result;
   /** Resets an eventfd's count to zero. */
   drainEvent(descriptor: number): Result;
 }
@@ -155,6 +161,17 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
   const control = bound<[number, number, number]>('ioctl', 'int', 'ulong', 'uintptr_t');
   const read = bound<[number, number, number]>('read', 'int', 'uintptr_t', 'size_t');
 
+  const pipe = bound<[number, number]>('pipe2', 'uintptr_t', 'int');
+  const splice = bound<[number, number, number, number, number, number]>(
+    'splice',
+    'int',
+    'uintptr_t',
+    'int',
+    'uintptr_t',
+    'size_t',
+    'uint',
+  );
+
   const arena = Buffer.allocUnsafeSlow(ARENA.OCTETS).fill(0);
   const words = new Int32Array(arena.buffer, arena.byteOffset, ARENA.OCTETS / INT_OCTETS);
   const base = Number(addressOf(arena));
@@ -253,6 +270,15 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
       return result(control(descriptor, SOCKET.FIONBIO, OPTION));
     },
     duplicate: descriptor => result(fileControl(descriptor, SOCKET.DUPLICATE_CLOEXEC, 0)),
+    pipe(octets) {
+      const made = pipe(OPTION, SOCKET.NONBLOCK | SOCKET.CLOEXEC);
+      if (made < 0) return -errno();
+      const [out, into] = [words[optionWord] as number, words[optionWord + 1] as number];
+      fileControl(into, SOCKET.SET_PIPE_OCTETS, octets);
+      return { out, into };
+    },
+    splice: (from, to, most) => result(splice(from, 0, to, 0, most, SOCKET.SPLICE)),
+    readPipe: (descriptor, most) => result(read(descriptor, INBOX, Math.min(most, ARENA.INBOX_OCTETS))),
     drainEvent: descriptor => result(read(descriptor, OPTION, 8)),
   };
 }

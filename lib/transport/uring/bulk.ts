@@ -1,5 +1,5 @@
 import { AGAIN, type Result } from '../linux/errno.ts';
-import type { Libc } from '../linux/libc.ts';
+import type { Pipe } from '../linux/pipe.ts';
 import type { UringConnection } from './connection.ts';
 
 /** A read of so many octets is part of a bulk transfer. */
@@ -16,14 +16,14 @@ const READ_OCTETS = 262_144;
 export type PumpEnd = 'dry' | 'over' | 'stalled' | 'turn-over' | Result;
 
 /**
- * Moves the bytes of a bulk transfer directly, read by read, through the one buffer of the shard: many octets at a time
- * are cheaper so than by way of the ring, which only says when there is something. Nothing of either connection may be
- * under way in the ring.
+ * Moves the bytes of a bulk transfer directly, helping by helping, through the one pipe of the shard: many octets at a
+ * time are cheaper so than by way of the ring, which only says when there is something. Nothing of either connection may
+ * be under way in the ring.
  */
-export function pump(libc: Libc, from: UringConnection, to: UringConnection): PumpEnd {
+export function pump(pipe: Pipe, from: UringConnection, to: UringConnection): PumpEnd {
   const before = from.relayed;
   for (let read = 0; read < READS; read++) {
-    const length = libc.receive(from.descriptor, READ_OCTETS);
+    const length = pipe.fill(from.descriptor, READ_OCTETS);
     if (length <= 0) {
       if (length !== AGAIN) return length;
       break;

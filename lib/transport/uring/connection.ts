@@ -210,12 +210,12 @@ export class UringConnection extends UringSocket implements Connection {
     else if (peer.is(IS.AWAITING_ROOM)) this.watch();
   }
 
-  /** Sends now what it can of a bulk transfer's octets, past the queue; keeps the rest. Only where nothing waits. */
+  /** Sends now what it can of the octets in the pipe, past the queue; keeps the rest. Only where nothing waits. */
   sendNow(length: number): boolean {
-    const { libc } = this.shared;
-    const sent = libc.sendInbox(this.descriptor, 0, length);
+    const { pipe } = this.shared;
+    const sent = pipe.empty(this.descriptor, length);
     if (sent === length) return true;
-    this.#outbox().add(Buffer.from(libc.inbox.subarray(Math.max(0, sent), length)), false);
+    this.#outbox().add(pipe.rest(length - Math.max(0, sent)), false);
     if (sent >= 0 || sent === AGAIN) this.startAwaitingRoom();
     else this.#send();
     return false;
@@ -225,7 +225,7 @@ export class UringConnection extends UringSocket implements Connection {
   #pump(): void {
     const peer = this.peer as UringConnection;
     if (this.is(IS.GONE | IS.PAUSED | IS.RECEIVING) || peer.#out !== null) return;
-    const end = pump(this.shared.libc, this, peer);
+    const end = pump(this.shared.pipe, this, peer);
     if (end === 'turn-over') return this.#goOnLater();
     if (end === 'stalled') return this.watch();
     if (end === 'dry') return this.startReceive(true);

@@ -10,6 +10,7 @@ import {
 } from '../linux/descriptor.ts';
 import { systemError } from '../linux/errno.ts';
 import type { Libc, Mapping, RingCalls } from '../linux/libc.ts';
+import { Pipe } from '../linux/pipe.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
 import { Buffers } from './buffers.ts';
 import { KIND, type OperationOwner, Operations, tagOf } from './operations.ts';
@@ -50,7 +51,8 @@ export class Loop {
       table.adopt(this.#ringHolder, ring.descriptor);
       const operations = new Operations();
       const buffers = new Buffers(calls, ring, onMapped);
-      this.shared = { libc, calls, table, ring, buffers, operations, tcp, onHandlerError, later: [] };
+      const pipe = new Pipe(libc, table);
+      this.shared = { libc, calls, table, ring, buffers, pipe, operations, tcp, onHandlerError, later: [] };
       const wake = libc.eventfd();
       if (wake < 0) throw systemError('eventfd', wake, 'for a shard');
       this.#wake = new Wake(this.shared);

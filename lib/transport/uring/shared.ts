@@ -1,5 +1,6 @@
 import type { DescriptorHolder, DescriptorTable } from '../linux/descriptor.ts';
 import type { Libc, RingCalls } from '../linux/libc.ts';
+import type { Pipe } from '../linux/pipe.ts';
 import type { TcpOptions } from '../linux/tcp-options.ts';
 import type { Buffers } from './buffers.ts';
 import type { Operations } from './operations.ts';
@@ -16,6 +17,8 @@ export interface Shared {
   readonly table: DescriptorTable<DescriptorHolder>;
   readonly ring: Ring;
   readonly buffers: Buffers;
+  /** For bulk transfers. */
+  readonly pipe: Pipe;
   readonly operations: Operations;
   readonly tcp: TcpOptions;
   /** Told of handlers that throw: a fault of ours, which ends one session. */

@@ -1,0 +1,68 @@
+import { randomBytes } from 'node:crypto';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import t, { type Test } from 'tap';
+import { createDescriptorTable, openDescriptorRecord } from '../../../lib/transport/linux/descriptor.ts';
+import { AGAIN } from '../../../lib/transport/linux/errno.ts';
+import { HERE, loadForeign } from '../../../lib/transport/linux/foreign.ts';
+import { bindLibc } from '../../../lib/transport/linux/libc.ts';
+import { Pipe } from '../../../lib/transport/linux/pipe.ts';
+import { encodeAddress } from '../../../lib/transport/linux/sockaddr.ts';
+import { eventually } from '../../support/eventually.ts';
+
+const MOST = 262_144;
+
+const foreign = await loadForeign(HERE);
+if (typeof foreign === 'string') t.comment(foreign);
+else {
+  const libc = bindLibc(foreign);
+
+  /** A descriptor, and the socket at its other end. */
+  async function pair(t: Test): Promise<{ descriptor: number; peer: Socket }> {
+    const server = createServer();
+    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+    const accepted = new Promise<Socket>(resolve => server.once('connection', resolve));
+    const descriptor = libc.socket(2);
+    const { port } = server.address() as AddressInfo;
+    libc.connect(descriptor, encodeAddress({ family: 'ipv4', host: '127.0.0.1', port }) as Uint8Array);
+    const peer = await accepted;
+    t.teardown(() => {
+      peer.destroy();
+      libc.close(descriptor);
+      server.close();
+    });
+    return { descriptor, peer };
+  }
+
+  t.test('what a full socket does not take is left, and nothing is lost or mixed up', async t => {
+    const table = createDescriptorTable(libc, openDescriptorRecord());
+    t.teardown(() => table.closeAll());
+    const pipe = new Pipe(libc, table);
+    const [from, to] = [await pair(t), await pair(t)];
+    to.peer.pause();
+    const said = randomBytes(16 * 1_048_576);
+    from.peer.end(said);
+
+    const kept: Buffer[] = [];
+    let passed = 0;
+    /** Reads on until there is nothing for now; true at the end. */
+    const isOver = (): boolean => {
+      for (;;) {
+        const count = pipe.fill(from.descriptor, MOST);
+        if (count === AGAIN) return false;
+        if (count === 0) return true;
+        const sent = kept.length > 0 ? AGAIN : pipe.empty(to.descriptor, count);
+        passed += Math.max(0, sent);
+        if (sent !== count) kept.push(pipe.rest(count - Math.max(0, sent)));
+      }
+    };
+    await eventually('all of it to have been read', isOver);
+    const rest = Buffer.concat(kept);
+    t.comment(`${passed} octets went to the socket, ${rest.length} were taken out of the pipe again`);
+    t.ok(passed > 0 && rest.length > 0, 'both have happened');
+    t.equal(pipe.fill(from.descriptor, MOST), 0, 'the end is told as such');
+    libc.shutdown(to.descriptor);
+    const heard: Buffer[] = [];
+    for await (const chunk of to.peer) heard.push(chunk as Buffer);
+    t.ok(Buffer.concat([...heard, rest]).equals(said), 'what went and what was left is what was said');
+  });
+}
