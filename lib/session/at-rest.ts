@@ -1,8 +1,5 @@
-import { createGreetingGate } from '../smtp/greeting.ts';
-
 /**
  * What a search for a backend holds before it and after it, shared by all of them: there are thousands of sessions, and
  * most of a session's life comes after it.
  */
-export const NO_GATE = createGreetingGate();
 export const NOTHING: readonly never[] = [];

@@ -3,13 +3,12 @@ import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { BackendColumn } from '../core/shard-stats.ts';
 import { createTimer, type Timer } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
-import { createGreetingGate, type GreetingGate } from '../smtp/greeting.ts';
-import { isGreeting } from '../smtp/observer.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
-import { NO_GATE, NOTHING } from './at-rest.ts';
+import { NOTHING } from './at-rest.ts';
 import { BackendDial, type DialOwner } from './backend-dial.ts';
 import { CAUSE_OF, type FailedTry, faultOf } from './backend-faults.ts';
+import { BackendGreeting } from './backend-greeting.ts';
 import type { Prepared } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
 import type { SearchOwner } from './search-owner.ts';
@@ -55,8 +54,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   #isWarm = false;
   /** What is still to be said before the greeting. */
   #opening: XclientIntroduction | StarttlsOpening | null = null;
-  #gate: GreetingGate = NO_GATE;
-  #held: readonly Uint8Array[] = NOTHING;
+  #greeting: BackendGreeting | null = null;
 
   constructor(client: string, context: SessionContext, owner: SearchOwner) {
     this.client = client;
@@ -177,18 +175,12 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   onBytes(bytes: Uint8Array): void {
-    switch (this.#gate.offer(bytes)) {
-      case 'more':
-        this.#held = [...this.#held, Uint8Array.from(bytes)];
-        return;
-      case 'good':
-        return this.#greeted(bytes);
-      case 'busy':
-        if (!this.#movedOn()) this.#greeted(bytes);
-        return;
-      case 'bad':
-        return this.#failed('bad-greeting');
-    }
+    const greeting = this.#greeting;
+    const verdict = greeting?.offer(bytes) ?? 'more';
+    if (greeting === null || verdict === 'more') return;
+    if (verdict === 'busy' && this.#movedOn(greeting)) return;
+    if (verdict !== 'bad' && greeting.goesOn) this.#found(greeting.pieces);
+    else this.#failed('bad-greeting');
   }
 
   onConnect(): void {}
@@ -236,15 +228,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   #awaitGreeting(): void {
     const { balancer } = this.#context;
     this.#enter('greeting');
-    this.#gate = createGreetingGate();
+    this.#greeting = new BackendGreeting();
     this.#arm(balancer.pool.connect.greetingTimeoutMs);
-  }
-
-  /** The first line is good. What came with it may already show that the greeting as a whole is not. */
-  #greeted(lastBytes: Uint8Array): void {
-    const greeting = [...this.#held, lastBytes];
-    if (this.#gate.last || isGreeting(greeting)) this.#found(greeting);
-    else this.#failed('bad-greeting');
   }
 
   #found(greeting: readonly Uint8Array[]): void {
@@ -255,9 +240,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     this.greetingMs = this.#sinceStage();
     stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
     balancer.succeeded(backend);
-    if (this.#gate.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
-    this.#held = NOTHING;
-    this.#gate = NO_GATE;
+    if (this.#greeting?.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
+    this.#greeting = null;
     this.#opening = null;
     this.#connection = null; // it is the owner's now
     this.#enter('idle');
@@ -265,12 +249,12 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   /** `retryOnGreeting` names this refusal: another backend, if there is one now. Else its own words are better than ours. */
-  #movedOn(): boolean {
+  #movedOn({ code }: BackendGreeting): boolean {
     const { balancer } = this.#context;
     const { attempts, retryOnGreeting } = balancer.pool.connect;
     const { backend } = this;
     const isLast = this.failedTries.length + 1 >= attempts;
-    if (backend === null || isLast || !retryOnGreeting.includes(this.#gate.code)) return false;
+    if (backend === null || isLast || !retryOnGreeting.includes(code)) return false;
     this.triedRows = [...this.triedRows, backend.row];
     const next = balancer.select(this);
     if (typeof next === 'string') return false;
@@ -327,8 +311,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     this.#connection?.destroy();
     this.#connection = null;
     this.#opening = null;
-    this.#held = NOTHING;
-    this.#gate = NO_GATE;
+    this.#greeting = null;
     this.#stage = 'idle';
   }
 

@@ -100,7 +100,11 @@ t.test('a thread that dies leaves its descriptors to be closed, and its port is 
   t.equal((await thread.ask()).relays, 20);
   const ended = sockets.map(socket => once(socket, 'end'));
   const closed = await thread.close();
-  t.equal(closed, 2 * 20 + 3, 'two a session; the listening socket, the epoll set, the eventfd');
+  t.equal(
+    closed,
+    2 * 20 + 5,
+    'two a session; the listening socket, the epoll set, the eventfd, both ends of the pipe',
+  );
   await within('the end of every session', Promise.all(ended));
   const late = connect(thread.port, '127.0.0.1');
   const [error] = await once(late, 'error');
