@@ -21,11 +21,13 @@ export interface Kit {
   readonly scratch: Buffer;
 }
 
-/**
- * Octets fed or written at a time, about a record's: OpenSSL keeps as much memory for a connection as it was ever given
- * at once.
- */
+/** Octets written at a time: a record's. */
 export const PIECE_OCTETS = 16_384;
+/**
+ * Octets fed at a time: OpenSSL keeps as much memory for a connection as it was ever given at once. A whole record with what
+ * TLS adds to it, so that one that comes alone is read at once.
+ */
+const FED_OCTETS = 17_408;
 
 const NOTHING = new Uint8Array(0);
 
@@ -208,7 +210,7 @@ export class SecurableConnection implements Connection, ConnectionHandler {
     const session = this.#session as TlsSession;
     let read = 0;
     for (let fed = 0; fed < bytes.length; ) {
-      const piece = bytes.length <= PIECE_OCTETS ? bytes : bytes.subarray(fed, fed + PIECE_OCTETS);
+      const piece = bytes.length <= FED_OCTETS ? bytes : bytes.subarray(fed, fed + FED_OCTETS);
       session.feed(piece);
       fed += piece.length;
       if (this.#stage === 'handshake') this.#shakeHands(session);
