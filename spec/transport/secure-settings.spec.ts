@@ -23,7 +23,8 @@ t.test('settings of TLS with clients', needs('openssl', 'faketime'), async t => 
     sessionIdContext: 'test',
     ticketKey: null,
   };
-  const x509 = (pem: string): string => pem.replaceAll(' CERTIFICATE', ' X509 CERTIFICATE');
+  const labelled = (pem: string, label: string): string =>
+    pem.replaceAll(' CERTIFICATE', ` ${label} CERTIFICATE`);
 
   /** What is set, what the client does, and what becomes of it. */
   const cases: readonly (readonly [
@@ -54,13 +55,19 @@ t.test('settings of TLS with clients', needs('openssl', 'faketime'), async t => 
       { maxVersion: 'TLSv1.2' },
       { info: { version: 'TLSv1.2', cipher: 'ECDHE-ECDSA-AES256-GCM-SHA384' } },
     ],
-    [
-      'certificates as X509 CERTIFICATE',
-      { pairs: [{ cert: x509(leaf.cert), key: leaf.key }], clientAuthorities: x509(authority.cert) },
-      'required',
-      { cert: leaf.cert, key: leaf.key },
-      { info: { peer: { verified: true } } },
-    ],
+    ...['X509', 'TRUSTED'].map(
+      label =>
+        [
+          `certificates as ${label} CERTIFICATE`,
+          {
+            pairs: [{ cert: labelled(leaf.cert, label), key: leaf.key }],
+            clientAuthorities: labelled(authority.cert, label),
+          },
+          'required',
+          { cert: leaf.cert, key: leaf.key },
+          { info: { peer: { verified: true } } },
+        ] as const,
+    ),
     [
       'a client certificate without a subject',
       {},

@@ -116,7 +116,7 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
   const options = bound<[Place, number]>('SSL_CTX_set_options', 'uint64_t', 'uintptr_t', 'uint64_t');
   const store = place<[Place]>('SSL_CTX_get_cert_store', 'uintptr_t');
   const pem = ['uintptr_t', 'uintptr_t', 'uintptr_t', 'string'] as const;
-  const readCertificate = place<[Place, number, number, string]>('PEM_read_bio_X509', ...pem);
+  const readCertificate = place<[Place, number, number, string]>('PEM_read_bio_X509_AUX', ...pem);
   const readKey = place<[Place, number, number, string]>('PEM_read_bio_PrivateKey', ...pem);
   const certificateDer = bound<[Place, Uint8Array | null]>('i2d_X509', 'int', 'uintptr_t', 'void *');
   const sessionDer = bound<[Place, Uint8Array | null]>('i2d_SSL_SESSION', 'int', 'uintptr_t', 'void *');
