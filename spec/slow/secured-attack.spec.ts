@@ -3,15 +3,14 @@ import { once } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t from 'tap';
-import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import { loadOpenSsl } from '../../lib/transport/linux/openssl/load.ts';
-import type { TlsServerOptions } from '../../lib/transport/tls-contract.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { within } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import { recorder, TRANSPORTS } from '../transport/peers.ts';
 import { openServer, openWire, type Server } from '../transport/secured-wire.ts';
 import { type Attacker, data, openAttacked, RECORD } from '../transport/tls-attacker.ts';
+import { serverOptions, serverSettings } from '../transport/tls-settings.ts';
 
 const MIB = 1_048_576;
 
@@ -65,19 +64,8 @@ t.test('memory of OpenSSL', needs('openssl'), async t => {
   const openssl = await loadOpenSsl();
   if (typeof openssl === 'string') throw new Error(openssl);
   const authority = await createAuthority(t);
-  const settings = {
-    pairs: [await authority.issue({ names: ['mx.example.net'] })],
-    minVersion: '1.2',
-    ciphers: INTERMEDIATE_CIPHERS,
-    clientAuthorities: null,
-    sessionIdContext: 'test',
-    ticketKey: null,
-  } as const;
-  const server: TlsServerOptions = {
-    role: 'server',
-    settingsFor: () => settings,
-    clientCertificates: 'ignored',
-  };
+  const settings = serverSettings([await authority.issue({ names: ['mx.example.net'] })]);
+  const server = serverOptions(settings);
   const probe = openWire(t, { openssl, handler: recorder(), server });
   await probe.turn();
   const hello = probe.said();

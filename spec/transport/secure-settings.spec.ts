@@ -3,26 +3,19 @@ import { connect as connectPlain } from 'node:net';
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import t from 'tap';
 import type { IpAddress } from '../../lib/core/address.ts';
-import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import type { ServerTlsSettings, TlsServerOptions } from '../../lib/transport/tls-contract.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import { openWorld, TRANSPORTS } from './peers.ts';
+import { serverSettings } from './tls-settings.ts';
 
 t.test('settings of TLS with clients', needs('openssl', 'faketime'), async t => {
   const authority = await createAuthority(t);
   const leaf = await authority.issue({ names: ['mx.example.net'] });
   const nameless = await authority.issue({ names: ['nameless.example'], subject: '/' });
   const expired = await authority.issue({ names: ['old.example'], days: 1, issued: '-40d' });
-  const good: ServerTlsSettings = {
-    pairs: [leaf],
-    minVersion: '1.2',
-    ciphers: INTERMEDIATE_CIPHERS,
-    clientAuthorities: authority.cert,
-    sessionIdContext: 'test',
-    ticketKey: null,
-  };
+  const good = serverSettings([leaf], { clientAuthorities: authority.cert });
   const labelled = (pem: string, label: string): string =>
     pem.replaceAll(' CERTIFICATE', ` ${label} CERTIFICATE`);
 

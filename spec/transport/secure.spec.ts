@@ -3,11 +3,9 @@ import { type AddressInfo, connect as connectPlain, createServer } from 'node:ne
 import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import t from 'tap';
 import type { IpAddress } from '../../lib/core/address.ts';
-import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import type { Transport } from '../../lib/transport/contract.ts';
 import type {
   ClientTlsSettings,
-  ServerTlsSettings,
   TlsClientOptions,
   TlsServerOptions,
 } from '../../lib/transport/tls-contract.ts';
@@ -17,6 +15,7 @@ import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { addresses, LOOPBACK, openWorld, type Pair, type Side, type World } from './peers.ts';
+import { serverSettings } from './tls-settings.ts';
 
 const secure = (
   { connection }: Side,
@@ -40,21 +39,6 @@ function trusting(
   return { ca, certificate, minVersion: '1.2' };
 }
 
-function settingsOf(
-  pair: { readonly cert: string; readonly key: string },
-  others: Partial<ServerTlsSettings> = {},
-): ServerTlsSettings {
-  return {
-    pairs: [pair],
-    minVersion: '1.2',
-    ciphers: INTERMEDIATE_CIPHERS,
-    clientAuthorities: null,
-    sessionIdContext: 'test',
-    ticketKey: null,
-    ...others,
-  };
-}
-
 for (const [name, other] of CASES)
   t.test(`${name}, dialled by ${other}: TLS on a connection`, needs('openssl'), async t => {
     const dialler = openWorld(t, other, true);
@@ -64,8 +48,8 @@ for (const [name, other] of CASES)
     const starred = await authority.issue({ names: ['*.example.org'], type: 'rsa' });
     const client = await authority.issue({ names: ['edge-1.example.com'] });
     const stranger = await createAuthority(t, 'Stranger');
-    const ofLeaf = settingsOf(leaf, { clientAuthorities: authority.cert });
-    const ofOther = settingsOf(starred, { clientAuthorities: authority.cert });
+    const ofLeaf = serverSettings([leaf], { clientAuthorities: authority.cert });
+    const ofOther = serverSettings([starred], { clientAuthorities: authority.cert });
     const pairOf = (world: World, address = LOOPBACK): Promise<Pair> => world.pair(address, dialling);
     const server = (options: Partial<TlsServerOptions> = {}): TlsServerOptions => ({
       role: 'server',
@@ -278,9 +262,9 @@ for (const [name, other] of CASES)
         'closed',
         'who does not trust us',
       );
-      const modern = () => settingsOf(leaf, { minVersion: '1.3' });
+      const modern = () => serverSettings([leaf], { minVersion: '1.3' });
       t.equal((await failing(server({ settingsFor: modern }), { maxVersion: 'TLSv1.2' }))?.code, 'version');
-      const only = () => settingsOf(leaf, { ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' });
+      const only = () => serverSettings([leaf], { ciphers: 'ECDHE-RSA-AES128-GCM-SHA256' });
       t.equal((await failing(server({ settingsFor: only }), { maxVersion: 'TLSv1.2' }))?.code, 'cipher');
     });
 

@@ -1,7 +1,6 @@
 /** What stands between a transport and a handler once TLS has begun: every order of events that a transport may choose. */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import type { ConnectionHandler } from '../../lib/transport/contract.ts';
 import { loadOpenSsl, type OpenSsl } from '../../lib/transport/linux/openssl/load.ts';
 import type { TlsServerOptions } from '../../lib/transport/tls-contract.ts';
@@ -10,6 +9,7 @@ import { createAuthority } from '../support/certificates.ts';
 import { needs } from '../support/needs.ts';
 import { recorder } from './peers.ts';
 import { openWire, type Wire } from './secured-wire.ts';
+import { serverOptions, serverSettings } from './tls-settings.ts';
 
 const loaded = await loadOpenSsl();
 
@@ -21,19 +21,8 @@ t.test('TLS between a transport and a handler', needs('openssl'), async t => {
     await authority.issue({ names: ['mx.example.net'] }),
     await authority.issue({ names: ['mx.example.net'], type: 'rsa' }),
   ];
-  const settings = {
-    pairs,
-    minVersion: '1.2',
-    ciphers: INTERMEDIATE_CIPHERS,
-    clientAuthorities: null,
-    sessionIdContext: 'test',
-    ticketKey: null,
-  } as const;
-  const server: TlsServerOptions = {
-    role: 'server',
-    settingsFor: () => settings,
-    clientCertificates: 'ignored',
-  };
+  const settings = serverSettings(pairs);
+  const server = serverOptions(settings);
   const open = (handler: ConnectionHandler, options: Partial<TlsServerOptions> = {}, client = {}): Wire =>
     openWire(t, { openssl, handler, server: { ...server, ...options }, client });
 

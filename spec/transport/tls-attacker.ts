@@ -4,11 +4,11 @@ import { connect as connectPlain, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { connect as connectTls, type TLSSocket } from 'node:tls';
 import type { IpAddress } from '../../lib/core/address.ts';
-import { INTERMEDIATE_CIPHERS } from '../../lib/tls/listener-tls.ts';
 import { createAuthority } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
 import type { Owner } from '../support/owner.ts';
 import { openWorld, type Side, type TransportName, type World } from './peers.ts';
+import { serverSettings } from './tls-settings.ts';
 
 /** Types of records (RFC 8446 section 5.1). */
 export const RECORD = { CHANGE: 20, ALERT: 21, HANDSHAKE: 22, DATA: 23 } as const;
@@ -37,17 +37,10 @@ export interface Attacked {
 /** Needs openssl. */
 export async function openAttacked(owner: Owner, name: TransportName): Promise<Attacked> {
   const authority = await createAuthority(owner);
-  const settings = {
-    pairs: [
-      await authority.issue({ names: ['mx.example.net'] }),
-      await authority.issue({ names: ['mx.example.net'], type: 'rsa' }),
-    ],
-    minVersion: '1.2',
-    ciphers: INTERMEDIATE_CIPHERS,
-    clientAuthorities: null,
-    sessionIdContext: 'test',
-    ticketKey: null,
-  } as const;
+  const settings = serverSettings([
+    await authority.issue({ names: ['mx.example.net'] }),
+    await authority.issue({ names: ['mx.example.net'], type: 'rsa' }),
+  ]);
   const world = openWorld(owner, name, true);
   const listening = await world.listen();
   const { port } = listening.address as IpAddress;
