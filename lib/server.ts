@@ -80,7 +80,12 @@ export async function startServer(config: Config, options: ServerOptions = {}): 
   const onError = (error: unknown): void =>
     logger.error({ err: error }, 'a session ended by a fault of smtplb');
 
-  const cluster = openClusterPlane(config.cluster, { board, shards: stats, logger, now: monotonicMs });
+  const cluster = await openClusterPlane(config.cluster, {
+    board,
+    shards: stats,
+    logger,
+    now: monotonicMs,
+  });
   const edgeTls = createEdgeTls(logger);
   const { keeper, checks, tickets } = shareOver(cluster, config.instance, logger, () => monitor, edgeTls);
   const monitor: Monitor = createMonitor({

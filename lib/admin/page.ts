@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { programRoot } from '../core/package.ts';
 import type { Answer } from './answer.ts';
 import { causesModule } from './causes.ts';
 
-const FOLDER = new URL('./page/', import.meta.url);
+const FOLDER = new URL('lib/admin/page/', programRoot);
 const FILES: readonly (readonly [path: string, file: string, type: string])[] = [
   ['/', 'index.html', 'text/html; charset=utf-8'],
   ...['base', 'page', 'pools', 'listeners', 'cluster', 'phone'].map(

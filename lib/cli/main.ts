@@ -1,15 +1,4 @@
 import { version } from '../core/package.ts';
-import { stateCommand, weightCommand } from './backend-verbs.ts';
-import { checkCommand } from './check.ts';
-import { quickstartCommand } from './quickstart.ts';
-import { reloadCommand, upgradeCommand } from './renew.ts';
-import { runCommand } from './run.ts';
-import { schemaCommand } from './schema.ts';
-import { sessionsCommand } from './sessions.ts';
-import { sinkCommand } from './sink/command.ts';
-import { statusCommand } from './status.ts';
-import { topCommand } from './top/command.ts';
-import { transparentSetupCommand } from './transparent-setup.ts';
 
 const USAGE = `Usage: smtplb COMMAND
 
@@ -38,22 +27,25 @@ Signals to run: HUP reloads; TERM and INT stop accepting, let sessions finish an
 Exit status: 0 done, 1 could not be done, 2 the command line or configuration is wrong.
 `;
 
-const COMMANDS: ReadonlyMap<string, (argv: readonly string[]) => Promise<number>> = new Map([
-  ['run', runCommand],
-  ['status', statusCommand],
-  ['top', topCommand],
-  ['sessions', sessionsCommand],
-  ['ready', stateCommand('ready')],
-  ['drain', stateCommand('drain')],
-  ['maint', stateCommand('maint')],
-  ['weight', weightCommand],
-  ['reload', reloadCommand],
-  ['upgrade', upgradeCommand],
-  ['transparent-setup', transparentSetupCommand],
-  ['check', checkCommand],
-  ['schema', schemaCommand],
-  ['sink', sinkCommand],
-  ['quickstart', quickstartCommand],
+type Command = (argv: readonly string[]) => Promise<number>;
+
+/** A command loads what it takes, and no more: who asks for the status waits for no balancer to be loaded. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map([
+  ['run', async () => (await import('./run.ts')).runCommand],
+  ['status', async () => (await import('./status.ts')).statusCommand],
+  ['top', async () => (await import('./top/command.ts')).topCommand],
+  ['sessions', async () => (await import('./sessions.ts')).sessionsCommand],
+  ['ready', async () => (await import('./backend-verbs.ts')).stateCommand('ready')],
+  ['drain', async () => (await import('./backend-verbs.ts')).stateCommand('drain')],
+  ['maint', async () => (await import('./backend-verbs.ts')).stateCommand('maint')],
+  ['weight', async () => (await import('./backend-verbs.ts')).weightCommand],
+  ['reload', async () => (await import('./renew.ts')).reloadCommand],
+  ['upgrade', async () => (await import('./renew.ts')).upgradeCommand],
+  ['transparent-setup', async () => (await import('./transparent-setup.ts')).transparentSetupCommand],
+  ['check', async () => (await import('./check.ts')).checkCommand],
+  ['schema', async () => (await import('./schema.ts')).schemaCommand],
+  ['sink', async () => (await import('./sink/command.ts')).sinkCommand],
+  ['quickstart', async () => (await import('./quickstart.ts')).quickstartCommand],
 ]);
 
 /** Runs the command line and resolves with the exit status. */
@@ -68,7 +60,7 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   }
   const command = name === undefined ? undefined : COMMANDS.get(name);
-  if (command !== undefined) return command(rest);
+  if (command !== undefined) return (await command())(rest);
   process.stderr.write(
     `smtplb: ${name === undefined ? 'a command is needed' : `there is no command ${JSON.stringify(name)}`}\n\n${USAGE}`,
   );

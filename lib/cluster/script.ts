@@ -1,6 +1,7 @@
 /** Lua that Redis runs as one step. Each script is a file beside this one. */
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { programRoot } from '../core/package.ts';
 import type { RedisClient } from './connect.ts';
 
 export interface Script {
@@ -11,7 +12,7 @@ export interface Script {
 
 /** `name` without its ending; the file must be there, as it is part of the program. */
 export function loadScript(name: string): Script {
-  const text = readFileSync(new URL(`${name}.lua`, import.meta.url), 'utf8');
+  const text = readFileSync(new URL(`lib/cluster/${name}.lua`, programRoot), 'utf8');
   const digest = createHash('sha1').update(text).digest('hex');
   return {
     text,
