@@ -12,20 +12,23 @@ const SESSION_DESCRIPTORS = 2;
  * when others need its place.
  */
 export interface DescriptorBudget {
-  /** Takes a session's descriptors; false where the budget is spent. */
-  enter(): boolean;
-  leave(): void;
+  /** Takes a session's descriptors; null where the budget is spent. */
+  enter(): DescriptorHold | null;
   /**
    * Takes a descriptor of the shard's reserve, for a refused client that is given time to read. Where all are taken,
-   * the client that has had one for longest is told to leave, which has to give it back at once.
+   * the client that has had one for longest is told to `leave`, which has to give it back at once.
    */
-  linger(leave: () => void): void;
-  lingered(leave: () => void): void;
+  linger(leave: () => void): DescriptorHold;
   /** Takes one for a connection that nobody waits for yet; false while less than a quarter of the budget is free. */
   spare(): boolean;
   spared(): void;
   /** Less than an eighth of the budget is free: what nobody waits for is to be given back. */
   readonly isScarce: boolean;
+}
+
+/** What is held of the budget; given back once. */
+export interface DescriptorHold {
+  giveBack(): void;
 }
 
 /** Clients of one shard that may be reading their refusal at a time. */
@@ -34,18 +37,19 @@ const LINGERING = RESERVED_DESCRIPTORS / 2;
 /** `descriptors` is what sessions of all shards may use together, from `sessionDescriptors`. */
 export function createDescriptorBudget(board: Board, descriptors: number): DescriptorBudget {
   const lingering = new Set<() => void>();
+  // All sessions hold the same: there are thousands of them.
+  const ofSession: DescriptorHold = {
+    giveBack: () => giveBack(board.descriptors, 0, SESSION_DESCRIPTORS),
+  };
   return {
-    enter: () => take(board.descriptors, 0, descriptors, SESSION_DESCRIPTORS),
-    leave: () => giveBack(board.descriptors, 0, SESSION_DESCRIPTORS),
+    enter: () => (take(board.descriptors, 0, descriptors, SESSION_DESCRIPTORS) ? ofSession : null),
     linger(leave) {
       // Who is closed within the callback in which he is accepted has sent what nobody has read, if he speaks early:
       // the close is a reset then, and takes the refusal with it.
       const [oldest] = lingering;
       if (lingering.size === LINGERING) oldest?.();
       lingering.add(leave);
-    },
-    lingered(leave) {
-      lingering.delete(leave);
+      return { giveBack: () => void lingering.delete(leave) };
     },
     spare: () => take(board.descriptors, 0, descriptors * 0.75),
     spared: () => giveBack(board.descriptors, 0),

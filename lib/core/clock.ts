@@ -17,3 +17,10 @@ const offsetMs = Math.max(
 );
 
 export const monotonicMs: MonotonicMs = () => performance.now() + offsetMs;
+
+/** A duration that is kept: a whole number needs no memory of its own, as one with a fraction does. */
+export type Microseconds = number;
+
+export function microseconds(ms: number): Microseconds {
+  return Math.round(ms * 1_000);
+}

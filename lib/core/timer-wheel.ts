@@ -9,20 +9,23 @@ import { type MonotonicMs, monotonicMs } from './clock.ts';
 export const TICK_MS = 50;
 const SLOTS = 1_024;
 
-/** One timer, made once by its owner and armed again and again. */
-export interface Timer {
-  /** Monotonic milliseconds; meaningful while armed. */
-  deadlineMs: number;
+export interface TimerOwner {
   /** Called once per arming, when the deadline has passed. */
-  readonly onTimeout: () => void;
-  /** Neighbours in the slot's ring; null while not armed. The wheel's own. */
-  previous: Timer | null;
-  next: Timer | null;
+  onTimeout(): void;
 }
 
-export function createTimer(onTimeout: () => void): Timer {
-  // No whole number to begin with: the field is one for fractions from the start.
-  return { deadlineMs: Number.POSITIVE_INFINITY, onTimeout, previous: null, next: null };
+/** One timer, made once by its owner and armed again and again. It calls its owner: thousands need no function each. */
+export class Timer {
+  /** Monotonic milliseconds; meaningful while armed. No whole number to begin with: the field is one for fractions. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** Neighbours in the slot's ring; null while not armed. The wheel's own. */
+  previous: Timer | null = null;
+  next: Timer | null = null;
+  readonly owner: TimerOwner;
+
+  constructor(owner: TimerOwner) {
+    this.owner = owner;
+  }
 }
 
 export class TimerWheel {
@@ -86,7 +89,7 @@ export class TimerWheel {
     // armed meanwhile waits in its slot for the next call.
     for (let timer = this.#due.next; timer !== this.#due && timer !== null; timer = this.#due.next) {
       this.cancel(timer);
-      timer.onTimeout();
+      timer.owner.onTimeout();
     }
   }
 
@@ -119,7 +122,7 @@ export class TimerWheel {
 }
 
 function createRing(): Timer {
-  const ring = createTimer(() => {});
+  const ring = new Timer({ onTimeout() {} });
   ring.previous = ring.next = ring;
   return ring;
 }

@@ -1,7 +1,8 @@
-import type { ShardStats } from '../core/shard-stats.ts';
+import { type Microseconds, microseconds } from '../core/clock.ts';
+import { type ShardStats, terminationColumn } from '../core/shard-stats.ts';
 import type { Relay } from '../transport/contract.ts';
 import type { HandshakeCount } from './handshake.ts';
-import { type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
+import { type Ending, type HandshakeFacts, handshakeFacts, NO_HANDSHAKE } from './record.ts';
 
 /** Idleness is looked for this often within `timeouts.idle`: a session ends at most an eighth too late. */
 export const IDLE_LOOKS = 8;
@@ -12,12 +13,13 @@ export class SessionAccount {
   bytesFromClient = 0;
   bytesFromBackend = 0;
   facts: HandshakeFacts = NO_HANDSHAKE;
-  /** From our greeting or the backend's to the relay, or to the end; null while nobody has greeted. */
-  handshakeMs: number | null = null;
+  /** From our greeting or the backend's to the relay, or to the end; null before. */
+  handshakeUs: Microseconds | null = null;
   readonly #stats: ShardStats;
   /** The listener's row. */
   readonly #row: number;
-  #greetedAtMs = 0;
+  /** The session's age then. */
+  #greetedUs: Microseconds = 0;
   #beforeRelayFromClient = 0;
   #beforeRelayFromBackend = 0;
   /** Bytes in all at the last look for idleness, and looks since that found no more. */
@@ -29,14 +31,23 @@ export class SessionAccount {
     this.#row = row;
   }
 
-  /** The client is greeted, now (monotonic milliseconds). */
-  greeted(nowMs: number): void {
-    this.#greetedAtMs = nowMs;
+  opened(): void {
+    this.#stats.listeners.add(this.#row, 'accepted');
+  }
+
+  closed({ cause, phase }: Ending, ageMs: number): void {
+    this.#stats.listeners.add(this.#row, terminationColumn(cause, phase));
+    this.#stats.sessionSeconds.observe(this.#row, ageMs / 1_000);
+  }
+
+  /** The client is greeted, at this age of the session. */
+  greeted(ageMs: number): void {
+    this.#greetedUs = microseconds(ageMs);
   }
 
   /** Keeps what the handshake came to, so that it can be let go: an idle relay should weigh nothing. */
-  closeHandshake(handshake: HandshakeCount, recorded: boolean, nowMs: number): void {
-    this.handshakeMs = nowMs - this.#greetedAtMs;
+  closeHandshake(handshake: HandshakeCount, recorded: boolean, ageMs: number): void {
+    this.handshakeUs = microseconds(ageMs) - this.#greetedUs;
     const { facts } = handshake;
     if (facts.starttls !== 'not-offered') this.#stats.listeners.add(this.#row, 'starttlsOffered');
     if (facts.starttls === 'accepted') this.#stats.listeners.add(this.#row, 'starttlsUsed');

@@ -1,16 +1,17 @@
 import type { Waiter } from '../balancer/balancer.ts';
+import { microseconds } from '../core/clock.ts';
 import { FAULTS, type FaultCode } from '../core/fault.ts';
 import type { BackendColumn } from '../core/shard-stats.ts';
-import { createTimer, type Timer } from '../core/timer-wheel.ts';
+import { Timer, type TimerOwner } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
-import type { TlsInfo } from '../transport/tls-contract.ts';
 import { NOTHING } from './at-rest.ts';
 import { BackendDial, type DialOwner } from './backend-dial.ts';
-import { CAUSE_OF, type FailedTry, faultOf } from './backend-faults.ts';
+import { CAUSE_OF, faultOf } from './backend-faults.ts';
 import { BackendGreeting } from './backend-greeting.ts';
 import type { Prepared } from './backend-preparation.ts';
 import type { SessionContext } from './context.ts';
+import { Finding } from './finding.ts';
 import type { SearchOwner } from './search-owner.ts';
 import { type OpeningOwner, StarttlsOpening } from './starttls-opening.ts';
 import { type StickyClient, stickyClient } from './sticky-client.ts';
@@ -19,31 +20,23 @@ import { type IntroductionOwner, XclientIntroduction } from './xclient-introduct
 /**
  * From "this client needs a backend" to a backend that has greeted. Everything here is invisible to the client, so a
  * backend that refuses, resets, is silent or is no mail server is left for another, within `connect.attempts`.
- * Holds the session's slot at every moment but while it waits in the queue.
+ * Holds the session's slot at every moment but while it waits in the queue. Let go once the session is served: what it has
+ * come to stays.
  */
-export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, IntroductionOwner, OpeningOwner {
+export class BackendSearch
+  implements Waiter, ConnectionHandler, DialOwner, IntroductionOwner, OpeningOwner, TimerOwner
+{
   readonly client: string;
   triedRows: readonly number[] = NOTHING;
-  failedTries: readonly FailedTry[] = NOTHING;
-  /** The backend whose slot is taken. */
-  backend: BackendSnapshot | null = null;
-  /** The backend that serves or served this session, or the last one tried. */
-  backendName: string | null = null;
-  /** Milliseconds: in the queue; dialling and waiting for the greeting of the backend found. */
-  queueMs = 0;
-  connectMs = 0;
-  greetingMs = 0;
-  /** TLS with the backend that serves this session; null without. */
-  tls: TlsInfo | null = null;
+  readonly finding = new Finding();
   /** It was to be told by XCLIENT who the client is, whatever a reload has made of the pool since. */
   trusting = false;
 
-  readonly sticky: StickyClient | null;
   readonly stickyKey: string | null;
+  readonly #sticky: StickyClient | null;
   readonly #context: SessionContext;
   readonly #owner: SearchOwner;
-  /** Null before and after: most of a session's life needs none. */
-  #timer: Timer | null = null;
+  readonly #timer = new Timer(this);
   #stage: 'idle' | 'queued' | 'dialling' | 'greeting' = 'idle';
   #stageSinceMs = 0;
   #pickedAtMs = 0;
@@ -60,24 +53,28 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     this.client = client;
     this.#context = context;
     this.#owner = owner;
-    this.sticky = stickyClient(context, owner);
-    this.stickyKey = this.sticky?.key ?? null;
+    this.#sticky = stickyClient(context, owner);
+    this.stickyKey = this.#sticky?.key ?? null;
   }
 
   get preferred(): string | null {
-    return this.sticky?.backend ?? null;
+    return this.#sticky?.backend ?? null;
   }
 
   /** Looks for a backend; the owner hears the outcome, perhaps within this call. */
   begin(): void {
     this.#owner.onSearching('selecting');
-    if (this.sticky === null) this.#select();
-    else this.sticky.recall(() => this.#select());
+    const sticky = this.#sticky;
+    if (sticky === null) return this.#select();
+    sticky.recall(() => {
+      this.finding.sticky = sticky.found;
+      this.#select();
+    });
   }
 
   #select(): void {
     const { balancer } = this.#context;
-    const isRetry = this.failedTries.length > 0;
+    const isRetry = this.finding.failedTries.length > 0;
     const outcome = balancer.select(this);
     if (outcome === 'none') return this.#lost();
     if (outcome !== 'full') return this.#approach(outcome);
@@ -90,23 +87,28 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   /** The session is over, at whatever stage: part of its one exit. */
   close(): void {
-    this.sticky?.close();
+    this.#sticky?.close();
     this.#leaveQueue();
     this.#stop();
     this.#releaseSlot();
+  }
+
+  onTimeout(): void {
+    this.#owner.guard(() => this.#timedOut());
   }
 
   /** Another backend, though this one has not failed: the operator wants it for himself. */
   moveOn(): void {
     this.#stop();
     this.#releaseSlot();
-    if (this.failedTries.length === 0) this.#owner.onSearching('selecting');
+    if (this.finding.failedTries.length === 0) this.#owner.onSearching('selecting');
     this.#select();
   }
 
   /** The greeting, passed on by its first line, went on as no greeting does. */
   greetingFailed(): void {
-    if (this.backend !== null) this.#context.balancer.failed(this.backend, 'bad-greeting', this.#pickedAtMs);
+    const { backend } = this.finding;
+    if (backend !== null) this.#context.balancer.failed(backend, 'bad-greeting', this.#pickedAtMs);
   }
 
   onOffer(outcome: BackendSnapshot | 'none'): void {
@@ -119,9 +121,9 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   onDialling(): void {
     const { balancer } = this.#context;
-    this.connectMs = 0;
-    this.greetingMs = 0;
-    this.tls = null;
+    this.finding.connectUs = 0;
+    this.finding.greetingUs = 0;
+    this.finding.tls = null;
     this.trusting = false;
     this.#isWarm = false;
     this.#enter('dialling');
@@ -131,15 +133,16 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   onConnected(): void {
     const { balancer, stats } = this.#context;
-    this.connectMs = this.#sinceStage();
-    stats.connectSeconds.observe(balancer.pool.row, this.connectMs / 1_000);
+    const connectMs = this.#sinceStage();
+    this.finding.connectUs = microseconds(connectMs);
+    stats.connectSeconds.observe(balancer.pool.row, connectMs / 1_000);
     this.#awaitGreeting();
   }
 
   onPrepared(connection: Connection, { greeting, tls, trusting, xclient }: Prepared): void {
     this.#dial = null;
     this.#connection = connection;
-    this.tls = tls;
+    this.finding.tls = tls;
     this.trusting = trusting;
     if (this.#context.routing !== null) {
       // STARTTLS for a client who has said it to us, within the time for the greeting.
@@ -171,7 +174,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   count(column: BackendColumn): void {
-    if (this.backend !== null) this.#context.stats.backends.add(this.backend.row, column);
+    const { backend } = this.finding;
+    if (backend !== null) this.#context.stats.backends.add(backend.row, column);
   }
 
   onBytes(bytes: Uint8Array): void {
@@ -198,7 +202,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     if (this.#stage !== 'queued') return;
     const { balancer, stats } = this.#context;
     const waitedMs = this.#sinceStage();
-    this.queueMs += waitedMs;
+    this.finding.queueUs += microseconds(waitedMs);
     stats.queueSeconds.observe(balancer.pool.row, waitedMs / 1_000);
     balancer.leave(this);
     this.#enter('idle');
@@ -206,15 +210,14 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   #approach(backend: BackendSnapshot): void {
     const { balancer, stats, wheel } = this.#context;
-    const lastFault = this.failedTries.at(-1)?.fault;
+    const lastFault = this.finding.failedTries.at(-1)?.fault;
     if (lastFault !== undefined) stats.pools.add(balancer.pool.row, `retry/${lastFault}`);
-    this.backend = backend;
-    this.backendName = backend.name;
+    this.finding.took(backend);
     this.#pickedAtMs = wheel.now();
     const taken = this.#context.warm.take(balancer, backend);
     if (taken === null) return this.#dialBackend(backend);
     this.#isWarm = true;
-    this.connectMs = 0;
+    this.finding.connectUs = 0;
     this.#owner.onSearching('connecting');
     this.#awaitGreeting();
     this.onPrepared(taken.connection, taken.prepared);
@@ -234,13 +237,15 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
 
   #found(greeting: readonly Uint8Array[]): void {
     const { balancer, stats } = this.#context;
-    const [backend, connection] = [this.backend, this.#connection];
+    const { backend } = this.finding;
+    const connection = this.#connection;
     if (backend === null || connection === null) return;
     this.#disarm();
-    this.greetingMs = this.#sinceStage();
-    stats.greetingSeconds.observe(balancer.pool.row, this.greetingMs / 1_000);
+    const greetingMs = this.#sinceStage();
+    this.finding.greetingUs = microseconds(greetingMs);
+    stats.greetingSeconds.observe(balancer.pool.row, greetingMs / 1_000);
     balancer.succeeded(backend);
-    if (this.#greeting?.verdict !== 'busy') this.sticky?.greetedBy(backend, this.triedRows);
+    if (this.#greeting?.verdict !== 'busy') this.#sticky?.greetedBy(backend, this.triedRows);
     this.#greeting = null;
     this.#opening = null;
     this.#connection = null; // it is the owner's now
@@ -252,8 +257,8 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   #movedOn({ code }: BackendGreeting): boolean {
     const { balancer } = this.#context;
     const { attempts, retryOnGreeting } = balancer.pool.connect;
-    const { backend } = this;
-    const isLast = this.failedTries.length + 1 >= attempts;
+    const { backend, failedTries } = this.finding;
+    const isLast = failedTries.length + 1 >= attempts;
     if (backend === null || isLast || !retryOnGreeting.includes(code)) return false;
     this.triedRows = [...this.triedRows, backend.row];
     const next = balancer.select(this);
@@ -264,7 +269,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #failed(fault: FaultCode, detail?: string): void {
-    const { backend } = this;
+    const { backend } = this.finding;
     if (backend === null) return;
     if (this.#isWarm && (fault === 'closed-early' || fault === 'reset-early')) {
       // It tired of waiting, which says nothing of a connection that begins now.
@@ -274,14 +279,17 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
     }
     this.triedRows = [...this.triedRows, backend.row];
     this.#leaveBackend(backend, fault, detail);
-    if (FAULTS[fault].retryable && this.failedTries.length < this.#context.balancer.pool.connect.attempts)
+    if (
+      FAULTS[fault].retryable &&
+      this.finding.failedTries.length < this.#context.balancer.pool.connect.attempts
+    )
       this.#select();
     else this.#lost();
   }
 
   #leaveBackend(backend: BackendSnapshot, fault: FaultCode, detail?: string): void {
     const failed = { backend: backend.name, fault, ...(detail !== undefined && { detail }) };
-    this.failedTries = [...this.failedTries, failed];
+    this.finding.failedTries = [...this.finding.failedTries, failed];
     this.#stop();
     this.#context.balancer.failed(backend, fault, this.#pickedAtMs, detail);
     this.#releaseSlot();
@@ -290,7 +298,7 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   /** What the last backend did tells an operator more than that there was no other. */
   #lost(): void {
     this.#stop();
-    const fault = this.failedTries.at(-1)?.fault;
+    const fault = this.finding.failedTries.at(-1)?.fault;
     this.#owner.onLost(fault === undefined ? 'no-backend' : CAUSE_OF[fault]);
   }
 
@@ -316,20 +324,15 @@ export class BackendSearch implements Waiter, ConnectionHandler, DialOwner, Intr
   }
 
   #releaseSlot(): void {
-    const { backend } = this;
-    if (backend === null) return;
-    this.backend = null;
-    this.#context.balancer.release(backend);
+    this.finding.releaseSlot(this.#context.balancer);
   }
 
   #arm(delayMs: number): void {
-    this.#timer ??= createTimer(() => this.#owner.guard(() => this.#timedOut()));
     this.#context.wheel.arm(this.#timer, delayMs);
   }
 
   #disarm(): void {
-    if (this.#timer !== null) this.#context.wheel.cancel(this.#timer);
-    this.#timer = null;
+    this.#context.wheel.cancel(this.#timer);
   }
 
   #enter(stage: 'idle' | 'queued' | 'dialling' | 'greeting'): void {

@@ -15,13 +15,13 @@ export interface EarlyOwner {
 export class EarlyClient implements ConnectionHandler {
   /** It has closed its direction. */
   ended = false;
-  readonly #connection: Connection;
+  readonly #connection: Pick<Connection, 'pause'>;
   readonly #owner: EarlyOwner;
   /** What it said, in order. */
   #held: Uint8Array[] | null = null;
   #octets = 0;
 
-  constructor(connection: Connection, owner: EarlyOwner) {
+  constructor(connection: Pick<Connection, 'pause'>, owner: EarlyOwner) {
     this.#connection = connection;
     this.#owner = owner;
   }
@@ -54,3 +54,6 @@ export class EarlyClient implements ConnectionHandler {
     this.#owner.onGone(reason === 'failed' ? 'internal' : 'client-reset');
   }
 }
+
+/** Stands where a session's client was early: it is served, or gone, and said nothing that is still to be passed on. */
+export const SERVED = new EarlyClient({ pause() {} }, { onGone() {} });

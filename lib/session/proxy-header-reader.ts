@@ -9,7 +9,7 @@ export interface ProxyHeaderOwner {
   onHeader(header: ProxyHeader, rest: Uint8Array): void;
   onBadHeader(): void;
   /** The connection was closed or reset before its header was whole. */
-  onGone(cause: Extract<Cause, 'client-closed' | 'client-reset'>): void;
+  onGone(cause: Cause): void;
 }
 
 /** Reads a PROXY header off the start of a connection; nothing is dialled before it is whole and valid. */

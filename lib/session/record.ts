@@ -6,8 +6,10 @@ import { capabilityNames } from '../smtp/capabilities.ts';
 import type { TlsInfo } from '../transport/tls-contract.ts';
 import type { SessionAccount } from './account.ts';
 import type { FailedTry } from './backend-faults.ts';
-import type { BackendSearch } from './backend-search.ts';
+import type { ClientIdentity } from './client-identity.ts';
 import type { ClientTls } from './client-tls.ts';
+import type { SessionContext } from './context.ts';
+import type { Finding } from './finding.ts';
 import type { HandshakeView } from './handshake.ts';
 import type { RoutingFacts, ServerNameRouter } from './server-name-router.ts';
 import type { StickyFound } from './sticky.ts';
@@ -81,36 +83,34 @@ export interface Ending {
 
 /** Where a record's facts come from. */
 export interface RecordSource {
-  readonly id: string;
+  readonly context: SessionContext;
   readonly ageMs: number;
-  readonly listener: string;
-  readonly client: Address;
+  readonly who: ClientIdentity;
   /** Who connected. */
   readonly via: Address;
-  readonly pool: string;
-  readonly search: BackendSearch | null;
+  readonly finding: Finding | null;
   readonly account: SessionAccount;
   readonly tls: ClientTls | null;
   readonly router: ServerNameRouter | null;
 }
 
 export function makeRecord(source: RecordSource, { cause, phase }: Ending): SessionRecord {
-  const { search, via, client, account, tls } = source;
-  const found = search?.sticky?.found ?? null;
+  const { account, context, finding, tls, via, who } = source;
+  const sticky = finding?.sticky ?? null;
   return {
-    id: source.id,
+    id: who.id,
     startedAtMs: Date.now() - source.ageMs,
-    listener: source.listener,
-    client: clientText(client),
-    ...(via === client ? {} : { via: clientText(via) }),
-    pool: source.pool,
-    backend: search?.backendName ?? null,
-    ...(found === null ? {} : { sticky: found }),
-    retries: search?.failedTries ?? [],
-    queueMs: search?.queueMs ?? 0,
-    connectMs: search?.connectMs ?? 0,
-    greetingMs: search?.greetingMs ?? 0,
-    handshakeMs: account.handshakeMs,
+    listener: context.listener.name,
+    client: clientText(who.address),
+    ...(via === who.address ? {} : { via: clientText(via) }),
+    pool: context.balancer.pool.name,
+    backend: finding?.backendName ?? null,
+    ...(sticky === null ? {} : { sticky }),
+    retries: finding?.failedTries ?? [],
+    queueMs: (finding?.queueUs ?? 0) / 1_000,
+    connectMs: (finding?.connectUs ?? 0) / 1_000,
+    greetingMs: (finding?.greetingUs ?? 0) / 1_000,
+    handshakeMs: account.handshakeUs === null ? null : account.handshakeUs / 1_000,
     durationMs: source.ageMs,
     bytesFromClient: account.bytesFromClient,
     bytesFromBackend: account.bytesFromBackend,
@@ -118,7 +118,7 @@ export function makeRecord(source: RecordSource, { cause, phase }: Ending): Sess
     tls: tls === null || tls.info === null ? null : tlsFacts(tls.info),
     ...(tls === null || tls.fault === null ? {} : { tlsFault: tls.fault }),
     ...(source.router && { routing: source.router.record }),
-    ...(search?.tls && { backendTls: `${search.tls.version} ${search.tls.cipher}` }),
+    ...(finding?.tls && { backendTls: `${finding.tls.version} ${finding.tls.cipher}` }),
     cause,
     phase,
     termination: terminationCode(cause, phase),
@@ -139,17 +139,20 @@ export interface SessionView {
   readonly bytesFromBackend: number;
 }
 
-export function makeView(source: RecordSource, phase: string): SessionView {
+export function makeView(
+  { account, ageMs, context, finding, who }: RecordSource,
+  phase: string,
+): SessionView {
   return {
-    id: source.id,
-    listener: source.listener,
-    client: clientText(source.client),
-    pool: source.pool,
-    backend: source.search?.backend?.name ?? null,
+    id: who.id,
+    listener: context.listener.name,
+    client: clientText(who.address),
+    pool: context.balancer.pool.name,
+    backend: finding?.backend?.name ?? null,
     phase,
-    ageMs: Math.round(source.ageMs),
-    bytesFromClient: source.account.bytesFromClient,
-    bytesFromBackend: source.account.bytesFromBackend,
+    ageMs: Math.round(ageMs),
+    bytesFromClient: account.bytesFromClient,
+    bytesFromBackend: account.bytesFromBackend,
   };
 }
 

@@ -1,55 +1,55 @@
 import type { Client } from '../admission/client-limits.ts';
+import type { DescriptorHold } from '../admission/descriptor-budget.ts';
 import type { Link } from '../core/chain.ts';
 import { LINGER_MS } from '../core/limits.ts';
-import { terminationColumn } from '../core/shard-stats.ts';
 import type { Cause, Phase } from '../core/termination.ts';
-import { createTimer } from '../core/timer-wheel.ts';
+import { Timer } from '../core/timer-wheel.ts';
 import type { ProxyHeader } from '../proxy-protocol/header.ts';
-import type { CloseReason, Connection, Relay, RelayEnd, RelayHandler } from '../transport/contract.ts';
+import type { CloseReason, Connection, Relay, RelayEnd } from '../transport/contract.ts';
 import type { TlsFault, TlsInfo } from '../transport/tls-contract.ts';
 import { IDLE_LOOKS, SessionAccount } from './account.ts';
 import { BackendSearch } from './backend-search.ts';
 import { ClientIdentity } from './client-identity.ts';
 import { ClientTls } from './client-tls.ts';
 import type { SessionContext } from './context.ts';
-import { DescriptorHold } from './descriptor-hold.ts';
-import { EarlyClient } from './early-client.ts';
-import type { HandshakeCount, HandshakeOwner } from './handshake.ts';
+import { EarlyClient, SERVED } from './early-client.ts';
+import type { Finding } from './finding.ts';
+import type { HandshakeCount } from './handshake.ts';
 import { LingeringClient } from './lingering-client.ts';
+import type { PartsOwner } from './parts-owner.ts';
 import { noteExposure } from './preparation-news.ts';
-import { type ProxyHeaderOwner, ProxyHeaderReader } from './proxy-header-reader.ts';
+import { ProxyHeaderReader } from './proxy-header-reader.ts';
 import { type Ending, makeRecord, makeView, type RecordSource, type SessionView } from './record.ts';
 import { sayLast } from './refusal.ts';
-import type { SearchOwner } from './search-owner.ts';
-import { type RouterOwner, ServerNameRouter } from './server-name-router.ts';
+import { ServerNameRouter } from './server-name-router.ts';
 import { guarded, handshakeOf, relayOf } from './serving.ts';
 import { assertTransition, isWithoutBackend, type SessionState } from './state.ts';
-import { type TlsOwner, TlsSide } from './tls-side.ts';
+import { TlsSide } from './tls-side.ts';
 
 /**
  * One client connection and the backend connection that serves it. The session decides what comes next; the work of
  * each phase is done by a part that knows nothing of the others. All it holds (admission, descriptors, slot, timer,
  * sockets) is given back in `terminate`, once and nowhere else.
  */
-export class Session
-  implements ProxyHeaderOwner, TlsOwner, RouterOwner, SearchOwner, HandshakeOwner, RelayHandler, Link<Session>
-{
+export class Session implements PartsOwner, Link<Session> {
   /** Its neighbours among the sessions of the shard. */
   previous: Session | null = null;
   next: Session | null = null;
   /** With routing, exchanged once for that of the pool the client asks for. */
   #context: SessionContext;
   readonly #client: Connection;
-  readonly #early: EarlyClient;
+  #early: EarlyClient;
   readonly #acceptedAtMs: number;
-  readonly #timer = createTimer(() => this.guard(() => this.#timedOut()));
+  readonly #timer = new Timer(this);
   #state: SessionState = 'accepting';
   /** Why the session ends, and where it was then; decided once, though `closing` may take a while. */
   #ending: Ending | null = null;
   readonly who: ClientIdentity;
   #admitted: Client | null = null;
-  readonly #descriptors: DescriptorHold;
+  #descriptors: DescriptorHold | null = null;
+  /** Null before, and once the session is served. */
   #search: BackendSearch | null = null;
+  #finding: Finding | null = null;
   #handshake: HandshakeCount | null = null;
   #backend: Connection | null = null;
   #relay: Relay | null = null;
@@ -65,14 +65,9 @@ export class Session
     this.who = new ClientIdentity(client, context.nextId);
     this.#acceptedAtMs = context.wheel.now();
     this.#account = new SessionAccount(context.stats, context.listener.row);
-    this.#descriptors = new DescriptorHold(context.descriptors);
     this.#tls = context.tls === null ? null : new ClientTls(context.tls, context, client);
     this.#early = new EarlyClient(client, this);
     client.handler = this.#early;
-  }
-
-  get state(): SessionState {
-    return this.#state;
   }
 
   /** The session as it is now, for an operator. */
@@ -83,9 +78,10 @@ export class Session
 
   /** Starts the session of a connection just accepted. */
   begin(): void {
-    const { listener, proxyFrom, stats, wheel } = this.#context;
-    stats.listeners.add(listener.row, 'accepted');
-    if (!this.#descriptors.enter()) return this.#refuse('descriptors');
+    const { descriptors, listener, proxyFrom, wheel } = this.#context;
+    this.#account.opened();
+    this.#descriptors = descriptors.enter();
+    if (this.#descriptors === null) return this.#refuse('descriptors');
     if (!proxyFrom.has(this.who.address)) return this.#admit();
     this.#client.handler = new ProxyHeaderReader(this.#client, this);
     wheel.arm(this.#timer, listener.timeouts.proxyHeaderMs);
@@ -99,6 +95,10 @@ export class Session
       this.#context.onError(error);
       this.terminate('internal');
     }
+  }
+
+  onTimeout(): void {
+    this.guard(() => this.#timedOut());
   }
 
   onHeader(header: ProxyHeader, rest: Uint8Array): void {
@@ -130,7 +130,7 @@ export class Session
 
   #askForName(): void {
     this.#enter('routing');
-    this.#account.greeted(this.#context.wheel.now());
+    this.#account.greeted(this.#ageMs());
     this.#router = new ServerNameRouter(this.#client, this.#context, this);
     this.#handshake = this.#router;
     this.#router.begin(this.#early.take(), this.#early.ended);
@@ -161,6 +161,7 @@ export class Session
 
   #searchBackend(): void {
     this.#search = new BackendSearch(this.who.host, this.#context, this);
+    this.#finding = this.#search.finding;
     this.#search.begin();
   }
 
@@ -176,7 +177,7 @@ export class Session
   onFound(backend: Connection, greeting: readonly Uint8Array[]): void {
     if (this.#router !== null) return this.#join(backend, this.#router);
     this.#enter('handshaking');
-    this.#account.greeted(this.#context.wheel.now());
+    this.#account.greeted(this.#ageMs());
     this.#backend = guarded(this.#search, backend, greeting, cause => this.terminate(cause));
     const handshake = handshakeOf(this.#tls, this.#client, this.#backend, this);
     this.#handshake = handshake;
@@ -195,6 +196,8 @@ export class Session
     const backend = this.#backend as Connection;
     this.#enter('relaying');
     this.#leaveHandshake();
+    this.#search = null;
+    this.#early = SERVED;
     this.#relay = relayOf(this.#context.transport, this.#client, backend, this);
     this.#armIdleness();
   }
@@ -233,7 +236,7 @@ export class Session
   }
 
   servedBy(pool: string, backend: string): boolean {
-    return this.#context.balancer.pool.name === pool && this.#search?.backend?.name === backend;
+    return this.#context.balancer.pool.name === pool && this.#finding?.backend?.name === backend;
   }
 
   /** The one exit; may be called at any moment, and again. */
@@ -241,16 +244,15 @@ export class Session
     if (this.#state === 'closed') return;
     const ending = this.#decide(cause);
     this.#enter('closed');
-    const { admission, listener, stats, wheel } = this.#context;
+    const { admission, wheel } = this.#context;
     wheel.cancel(this.#timer);
     this.#leaveHandshake();
     this.#account.count(this.#relay);
     (this.#relay ?? this.#client).destroy();
     if (this.#admitted !== null) admission.leave(this.#admitted);
-    this.#descriptors.leave();
+    this.#descriptors?.giveBack();
     this.#leaveBackend();
-    stats.listeners.add(listener.row, terminationColumn(ending.cause, ending.phase));
-    stats.sessionSeconds.observe(listener.row, this.#ageMs() / 1_000);
+    this.#account.closed(ending, this.#ageMs());
     this.#context.onClosed(this);
     // Last: whatever becomes of the record, nothing is held any more.
     this.guard(() => this.#context.record?.(makeRecord(this.#source(), ending)));
@@ -272,6 +274,7 @@ export class Session
   #leaveBackend(): void {
     if (this.#relay === null) this.#backend?.destroy();
     this.#search?.close();
+    this.#finding?.releaseSlot(this.#context.balancer);
   }
 
   /** Says why in SMTP, then closes; never in the middle of what a backend says. */
@@ -289,7 +292,7 @@ export class Session
     this.#leaveHandshake();
     this.#leaveBackend();
     if (this.#early.ended) return this.terminate(cause);
-    this.#descriptors.linger(() => this.terminate('descriptors'));
+    this.#descriptors ??= this.#context.descriptors.linger(() => this.terminate('descriptors'));
     this.#client.handler = new LingeringClient(this.#client, () => this.terminate(cause));
     this.#context.wheel.arm(this.#timer, LINGER_MS);
   }
@@ -322,22 +325,19 @@ export class Session
   }
 
   #leaveHandshake(): void {
-    const { record, wheel } = this.#context;
     if (this.#handshake === null) return;
-    noteExposure(this.#context, this.#search?.backend ?? null, this.#handshake.facts);
-    this.#account.closeHandshake(this.#handshake, record !== null, wheel.now());
+    noteExposure(this.#context, this.#finding?.backend ?? null, this.#handshake.facts);
+    this.#account.closeHandshake(this.#handshake, this.#context.record !== null, this.#ageMs());
     this.#handshake = null;
   }
 
   #source(): RecordSource {
     return {
-      id: this.who.id,
+      context: this.#context,
       ageMs: this.#ageMs(),
-      listener: this.#context.listener.name,
-      client: this.who.address,
+      who: this.who,
       via: this.#client.remote,
-      pool: this.#context.balancer.pool.name,
-      search: this.#search,
+      finding: this.#finding,
       account: this.#account,
       tls: this.#tls,
       router: this.#router,

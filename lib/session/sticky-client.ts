@@ -1,6 +1,6 @@
 import type { Balancer } from '../balancer/balancer.ts';
 import type { ShardStats } from '../core/shard-stats.ts';
-import { createTimer, type TimerWheel } from '../core/timer-wheel.ts';
+import { Timer, type TimerOwner, type TimerWheel } from '../core/timer-wheel.ts';
 import type { BackendSnapshot, StickyOptions } from '../pool/snapshot.ts';
 import type { SessionContext } from './context.ts';
 import type { SearchOwner } from './search-owner.ts';
@@ -21,14 +21,14 @@ interface StickyClientOptions {
 const NO_ANSWER: Recalled = { backend: null, found: 'timeout', gone: null };
 
 /** A pool's memory of one session's client: asked before a backend is chosen, told when one has greeted. */
-export class StickyClient {
+export class StickyClient implements TimerOwner {
   readonly key: string;
   /** The backend that is remembered. */
   backend: string | null = null;
   found: StickyFound | null = null;
   readonly #options: StickyClientOptions;
   /** The memory keeps the deadline itself; this is for one that hangs. */
-  readonly #timer = createTimer(() => this.#options.guard(() => this.#answered(NO_ANSWER)));
+  readonly #timer = new Timer(this);
   #gone: string | null = null;
   #next: (() => void) | null = null;
   #callOff: () => void = () => {};
@@ -54,6 +54,10 @@ export class StickyClient {
     if (this.found !== null) return;
     this.#callOff = callOff;
     wheel.arm(this.#timer, timeoutMs);
+  }
+
+  onTimeout(): void {
+    this.#options.guard(() => this.#answered(NO_ANSWER));
   }
 
   /** The session is over, or on its way: no answer is of use any more. */

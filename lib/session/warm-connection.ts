@@ -1,7 +1,7 @@
 import type { FaultCode } from '../core/fault.ts';
 import { WARM_FAREWELL_MS } from '../core/limits.ts';
 import { printable } from '../core/text.ts';
-import { createTimer } from '../core/timer-wheel.ts';
+import { Timer, type TimerOwner } from '../core/timer-wheel.ts';
 import type { BackendSnapshot } from '../pool/snapshot.ts';
 import { ReplyCollector } from '../smtp/reply-collector.ts';
 import type { CloseReason, Connection, ConnectionHandler } from '../transport/contract.ts';
@@ -35,14 +35,14 @@ export interface WarmOwner {
  * the backend says after that ends it: nobody has asked anything, so it is a farewell, or meant to be taken for the answer
  * to what a client will say. A session takes it once and for good.
  */
-export class WarmConnection implements ConnectionHandler, DialOwner {
+export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner {
   /** Monotonic milliseconds. */
   readonly dialledAtMs: number;
   readonly #context: DialContext;
   readonly #owner: WarmOwner;
   readonly #dial: BackendDial;
   readonly #replies = new ReplyCollector();
-  readonly #timer = createTimer(() => this.#owner.guard(() => this.#timedOut()));
+  readonly #timer = new Timer(this);
   #state: 'dialling' | 'greeting' | 'ready' | 'leaving' | 'over' = 'dialling';
   #connection: Connection | null = null;
   #prepared: Prepared = { greeting: new Uint8Array(0), tls: null, trusting: false, xclient: null };
@@ -150,6 +150,10 @@ export class WarmConnection implements ConnectionHandler, DialOwner {
     if (this.#state === 'over') return;
     this.#finish();
     this.#owner.onFailed(this, fault, detail);
+  }
+
+  onTimeout(): void {
+    this.#owner.guard(() => this.#timedOut());
   }
 
   #timedOut(): void {

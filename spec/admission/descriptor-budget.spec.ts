@@ -1,21 +1,27 @@
 import { closeSync, openSync } from 'node:fs';
 import t from 'tap';
-import { createDescriptorBudget, sessionDescriptors } from '../../lib/admission/descriptor-budget.ts';
+import {
+  createDescriptorBudget,
+  type DescriptorBudget,
+  sessionDescriptors,
+} from '../../lib/admission/descriptor-budget.ts';
 import { openBoard } from '../../lib/core/board.ts';
 import { RESERVED_DESCRIPTORS } from '../../lib/core/limits.ts';
 
 t.test('sessions of all shards together stay within the budget, two descriptors each', async t => {
   const board = openBoard();
   const shards = [0, 1].map(() => createDescriptorBudget(openBoard(board.memory), 7));
+  const holds = [0, 1, 0, 1].map(at => (shards[at] as DescriptorBudget).enter());
   t.strictSame(
-    [0, 1, 0, 1].map(at => shards[at]?.enter()),
+    holds.map(hold => hold !== null),
     [true, true, true, false],
     'the seventh is no use without an eighth',
   );
-  shards[1]?.leave();
-  t.ok(shards[0]?.enter());
+  holds.pop();
+  holds.pop()?.giveBack();
+  holds.push((shards[0] as DescriptorBudget).enter());
   t.equal(board.descriptors[0], 6);
-  for (let at = 0; at < 3; at++) shards[0]?.leave();
+  for (const hold of holds) hold?.giveBack();
   t.equal(board.descriptors[0], 0);
 });
 
@@ -24,19 +30,18 @@ t.test('half of the reserve is held by those who read their refusal; who came fi
   t.notOk(budget.enter());
   const gone: number[] = [];
   const enter = (who: number) => {
-    const leave = () => {
+    const hold = budget.linger(() => {
       gone.push(who);
-      budget.lingered(leave);
-    };
-    budget.linger(leave);
-    return leave;
+      hold.giveBack();
+    });
+    return hold;
   };
-  const leaves = Array.from({ length: RESERVED_DESCRIPTORS / 2 }, (_, who) => enter(who));
+  const holds = Array.from({ length: RESERVED_DESCRIPTORS / 2 }, (_, who) => enter(who));
   t.strictSame(gone, []);
   enter(100);
   enter(101);
   t.strictSame(gone, [0, 1]);
-  budget.lingered(leaves[9] as () => void);
+  holds[9]?.giveBack();
   enter(102);
   t.strictSame(gone, [0, 1], 'who left by himself has made room');
   enter(103);

@@ -1,6 +1,10 @@
 import t from 'tap';
-import { createTimer, TICK_MS, type Timer, TimerWheel } from '../../lib/core/timer-wheel.ts';
+import { TICK_MS, Timer, TimerWheel } from '../../lib/core/timer-wheel.ts';
 import { randomFrom, seedOfRun } from '../smtp/random.ts';
+
+function createTimer(onTimeout: () => void): Timer {
+  return new Timer({ onTimeout });
+}
 
 /** One turn of the wheel is 1,024 slots. */
 const TURN_MS = 1_024 * TICK_MS;

@@ -242,7 +242,7 @@ export function createWorld(random: Random, faulty: boolean): World {
       earlyOctets: 0,
       movedAtMs: nowMs,
       moved: 0,
-      phase: session.state,
+      phase: session.view().phase,
       closed: 0,
     };
     open.add(entry);
