@@ -76,7 +76,10 @@ export const SHARD_HUNG_MS = 15_000;
 
 /** Warm connections that one shard opens to one backend at a time: TLS handshakes are work, and sessions go first. */
 export const WARM_OPENING = 16;
-/** Milliseconds a backend has to answer the QUIT of a warm connection that nobody needs; a stop waits for it. */
+/**
+ * Milliseconds a backend has to answer the QUIT of a warm connection that nobody needs, and to greet first where it has not
+ * yet; a stop waits for it.
+ */
 export const WARM_FAREWELL_MS = 1_000;
 /** Milliseconds a refused client has to read its refusal and close, before it is closed for it. */
 export const LINGER_MS = 2_000;

@@ -28,8 +28,8 @@ export interface WarmOwner {
  * A connection to a backend that nobody has asked for yet:
  *
  *     opening ─► ready ─► taken by a session
- *        │         ├────► let go: QUIT, and a moment for the answer
- *        └─────────┴────► over
+ *        ├─────────┴────► let go: QUIT once it has greeted, and a moment for all that
+ *        └──────────────► over
  *
  * It is ready once the whole greeting is there and is 220, TLS is done and XCLIENT is offered, as its pool asks for. All that
  * the backend says after that ends it: nobody has asked anything, so it is a farewell, or meant to be taken for the answer
@@ -44,6 +44,8 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
   readonly #replies = new ReplyCollector();
   readonly #timer = new Timer(this);
   #state: 'dialling' | 'greeting' | 'ready' | 'leaving' | 'over' = 'dialling';
+  /** Let go before it had greeted. */
+  #isUnwanted = false;
   #connection: Connection | null = null;
   #prepared: Prepared = { greeting: new Uint8Array(0), tls: null, trusting: false, xclient: null };
   #expiresAtMs = Number.POSITIVE_INFINITY;
@@ -80,24 +82,25 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
     return { connection, prepared: this.#prepared };
   }
 
-  /** Nobody wants it any more: who has been greeted says QUIT, so that the backend has nothing to complain of. */
+  /**
+   * Nobody wants it any more. The backend has accepted it, or is about to, and complains of who leaves without a word: so
+   * QUIT comes in any case, as soon as it has greeted, if it does so in time.
+   */
   letGo(): void {
-    if (this.#state === 'ready' && this.#connection !== null) {
-      this.#state = 'leaving';
-      this.#connection.write(Buffer.from('QUIT\r\n', 'latin1'));
-      this.#connection.end();
-      this.#context.wheel.arm(this.#timer, WARM_FAREWELL_MS);
-    } else if (this.#state !== 'leaving') this.#finish();
+    if (this.#state === 'leaving' || this.#state === 'over' || this.#isUnwanted) return;
+    if (this.#state === 'ready') this.#leave();
+    else this.#isUnwanted = true;
+    this.#context.wheel.arm(this.#timer, WARM_FAREWELL_MS);
   }
 
   onDialling(): void {
     this.#state = 'dialling';
-    this.#context.wheel.arm(this.#timer, this.#context.balancer.pool.connect.timeoutMs);
+    this.#allow(this.#context.balancer.pool.connect.timeoutMs);
   }
 
   onConnected(): void {
     this.#state = 'greeting';
-    this.#context.wheel.arm(this.#timer, this.#context.balancer.pool.connect.greetingTimeoutMs);
+    this.#allow(this.#context.balancer.pool.connect.greetingTimeoutMs);
   }
 
   onPrepared(connection: Connection, prepared: Prepared): void {
@@ -125,6 +128,7 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
     if (code !== 220)
       return this.#failed('bad-greeting', `greeted with "${printable(`${code} ${lines.join(' ')}`)}"`);
     if (read < bytes.length) return this.#failed('bad-greeting', 'said more than its greeting');
+    if (this.#isUnwanted) return this.#leave();
     this.#prepared = { ...this.#prepared, greeting: raw };
     this.#state = 'ready';
     this.#owner.onReady(this);
@@ -141,6 +145,17 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
     else this.#finish();
   }
 
+  /** Who was let go has a deadline already. */
+  #allow(ms: number): void {
+    if (!this.#isUnwanted) this.#context.wheel.arm(this.#timer, ms);
+  }
+
+  #leave(): void {
+    this.#state = 'leaving';
+    this.#connection?.write(Buffer.from('QUIT\r\n', 'latin1'));
+    this.#connection?.end();
+  }
+
   #lost(): void {
     this.#finish();
     this.#owner.onLost(this);
@@ -149,7 +164,7 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
   #failed(fault: FaultCode, detail?: string): void {
     if (this.#state === 'over') return;
     this.#finish();
-    this.#owner.onFailed(this, fault, detail);
+    if (!this.#isUnwanted) this.#owner.onFailed(this, fault, detail);
   }
 
   onTimeout(): void {
@@ -157,6 +172,7 @@ export class WarmConnection implements ConnectionHandler, DialOwner, TimerOwner 
   }
 
   #timedOut(): void {
+    if (this.#isUnwanted) return this.#finish();
     switch (this.#state) {
       case 'dialling':
         return this.#failed('connect-timeout');

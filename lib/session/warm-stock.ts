@@ -48,6 +48,7 @@ export class WarmStock implements WarmSource {
   #shelves = new Map<number, WarmShelf>();
   /** Of backends that are gone; until their last connections are. */
   #retired: WarmShelf[] = [];
+  #isClosed = false;
 
   constructor(shared: Omit<WarmContext, 'balancer' | 'hostName'>) {
     this.#shared = shared;
@@ -55,6 +56,8 @@ export class WarmStock implements WarmSource {
 
   /** What is to be kept from now on; to be told before the balancers are. What does not fit it is let go at once. */
   update(pools: readonly WarmPool[], hostName: string): void {
+    // Snapshots go on coming while the last sessions are served.
+    if (this.#isClosed) return;
     this.#hostName = hostName;
     this.#pools = pools.filter(({ pool }) => pool.warm !== undefined);
     const before = this.#shelves;
@@ -95,6 +98,7 @@ export class WarmStock implements WarmSource {
   /** Lets all go, for good; resolves when they are closed, which has a bound. */
   async close(): Promise<void> {
     const shelves = [...this.#shelves.values(), ...this.#retired];
+    this.#isClosed = true;
     this.#pools = [];
     this.#shelves = new Map();
     this.#retired = shelves;

@@ -7,7 +7,12 @@ import { eventually, eventuallyEqual } from '../support/eventually.ts';
 import { FASTEST, type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needsRoot } from '../support/needs.ts';
 import { startPostfix } from '../support/postfix.ts';
-import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
+import {
+  type Script,
+  type ScriptedBackend,
+  smtp,
+  startScriptedBackend,
+} from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
 const TOKEN = 'a-token';
@@ -62,6 +67,50 @@ for (const transport of TRANSPORTS) {
       'a stop says QUIT to the others',
     );
   });
+
+  t.test(
+    `${transport}: a stop says QUIT to who is still being opened, too, and opens none again`,
+    async t => {
+      let greet = (): void => {};
+      const awaited = new Promise<void>(resolve => {
+        greet = resolve;
+      });
+      const late: Script = async connection => {
+        await awaited;
+        await smtp()(connection);
+      };
+      const backend = await startScriptedBackend(t, [smtp(), late]);
+      const instance = await startInstance(t, transport, {
+        ...mx([formatAddress(backend.address)], { warm: { size: 2, maxAge: '1h' } }),
+        admin: { listen: '127.0.0.1:0', token: TOKEN },
+        shards: 1,
+      });
+      const turns = async () => (await instance.metrics()).sum('smtplb_shard_loop_lag_seconds_count');
+      await backend.connection(1);
+      const client = await connectClient(t, instance.address());
+      await client.expect(220);
+      await backend.connection(2);
+      const stopped = instance.stop();
+      await instance.logged('that it stops', ({ msg }) => String(msg).startsWith('stopping'));
+      greet();
+      for (const connection of backend.connections.slice(1)) {
+        t.equal(await connection.closed, 'fin');
+        t.equal(String(connection.received), 'QUIT\r\n', 'in words');
+      }
+      // The checks go on while the last sessions are served, and so does the operator: what they say is nobody's business.
+      for (const verb of ['drain', 'ready'])
+        await call(instance.admin, `/api/v1/pools/mx/backends/b1/${verb}`, { method: 'POST', token: TOKEN });
+      const before = await turns();
+      await eventually(
+        'that it has looked whether some are missing',
+        async () => (await turns()) >= before + 2,
+      );
+      t.equal(backend.connections.length, 3, 'none of which is taken up');
+      await client.command('QUIT', 221);
+      client.end();
+      await stopped;
+    },
+  );
 
   t.test(`${transport}: what dies or speaks while it waits is given to nobody`, async t => {
     const backend = await startScriptedBackend(t, [
