@@ -37,7 +37,9 @@ for at, key in ipairs(KEYS) do
     local field, value = fields[i], fields[i + 1]
     if field == 'owed' then
       if #value <= 20 and string.match(value, '^%d+%.?%d*$') then
-        owed = math.max(0, math.min(tonumber(value) - now, most))
+        local left = tonumber(value) - now
+        -- More than anybody can owe: the clock of Redis was put back, or somebody wrote it.
+        if left <= most + 1 then owed = math.max(0, math.min(left, most)) end
       end
     elseif field ~= me then
       local count, till = nil, nil

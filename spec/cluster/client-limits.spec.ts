@@ -186,6 +186,20 @@ t.test('an instance that is gone, and values that are nonsense', needs('redis-se
   }
 });
 
+t.test('the clock of Redis is put back: nobody owes more for that', needs('redis-server'), async t => {
+  const { port, cli } = await startRedis(t);
+  const one = await instance(t, port, { rate: { count: 8, perMs: 60_000 } }, 2);
+  for (let sessions = 0; sessions < 4; sessions++) one.enter();
+  await one.exchange.exchange();
+  const owed = Number(await cli('HGET', KEY, 'owed'));
+  await cli('HSET', KEY, 'owed', String(owed + 3_600_000));
+  one.pass(HEARTBEAT_MS);
+  await one.exchange.exchange();
+  t.ok(one.enter(), 'half of its rate is left');
+  const longer = Number(await cli('HGET', KEY, 'owed')) - owed;
+  t.ok(longer < 60_000, `${longer} ms longer`);
+});
+
 t.test(
   'without Redis the own limit holds, and after it all is known again',
   needs('redis-server'),

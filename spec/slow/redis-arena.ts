@@ -20,6 +20,11 @@ export const LIMIT = 6;
 /** The pool of sessions that go to a backend of their own without smtplb: what they wait for is the machine. */
 export const DIRECT = 'direct';
 const KNOWN = 40;
+/** A client that both instances speak of all the time: it has more than a quarter of what it may have, at each. */
+const BUSY = '127.3.0.1';
+const BUSY_HOLDS = 40;
+/** If its sessions at one instance were counted twice, it would be refused. */
+const PER_CLIENT = { connections: 100, rate: '200/20s', scope: 'cluster' };
 const STICKY_BACKENDS = 3;
 
 export interface Edge {
@@ -34,11 +39,12 @@ export interface Arena {
   readonly redis: RedisServer;
   readonly edges: readonly [Edge, Edge];
   readonly traffic: Traffic;
-  readonly streams: readonly Stream[];
+  /** Starts one more instance of the cluster; no traffic goes through it. */
+  another(name: string): Promise<Edge>;
   /** Opens so many sessions at an instance, or ends some; they are counted by the other. */
   hold(edge: Edge, change: number): Promise<void>;
-  /** Resolves with the milliseconds it took until each instance counts what the other has. */
-  countsAreTrue(): Promise<number>;
+  /** Resolves when each of the two counts what all have, with `others` the instances beside them that should be there. */
+  countsAreTrue(others?: readonly Edge[]): Promise<void>;
 }
 
 export interface ArenaOptions {
@@ -66,9 +72,7 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     listeners: ['held', 'limited', 'capped', 'sticky'].map(name => ({
       name,
       pool: name,
-      ...(name === 'limited' && {
-        limits: { perClient: { connections: 100, rate: '1000/1s', scope: 'cluster' } },
-      }),
+      ...(name === 'limited' && { limits: { perClient: PER_CLIENT } }),
     })),
     pools: [
       pool('held', plain),
@@ -94,7 +98,8 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     const to = (listener: string) => command.addressOf(listener) as IpAddress;
     const some = () => known(Math.floor(Math.random() * KNOWN));
     return [
-      { pool: 'limited', to: to('limited'), from: () => '127.0.0.1', everyMs: 60, stayMs: 0 },
+      { pool: 'limited', to: to('limited'), from: some, everyMs: 80, stayMs: 0 },
+      { pool: 'limited', to: to('limited'), from: () => BUSY, everyMs: 500, stayMs: 0 },
       { pool: 'capped', to: to('capped'), from: () => '127.0.0.1', everyMs: 60, stayMs: 200 },
       { pool: 'sticky', to: to('sticky'), from: some, everyMs: 60, stayMs: 0 },
       { pool: 'sticky', to: to('sticky'), from: () => stranger(fresh++), everyMs: 120, stayMs: 0 },
@@ -105,14 +110,15 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     { pool: DIRECT, to: control.address, from: () => '127.0.0.1', everyMs: 60, stayMs: 0 },
   ];
   await introduce(t, edges);
+  await keepBusy(t, edges, redis);
   const traffic = startTraffic(t, streams);
   const arena: Arena = {
     redis,
     edges,
     traffic,
-    streams,
+    another: edge,
     hold: (edge, change) => hold(t, edge, change),
-    countsAreTrue: () => countsAreTrue(edges),
+    countsAreTrue: (others = []) => countsAreTrue(edges, [...edges, ...others]),
   };
   await arena.hold(edges[0], 5);
   await arena.hold(edges[1], 3);
@@ -152,6 +158,20 @@ async function introduce(t: Test, edges: readonly Edge[]): Promise<void> {
   }
 }
 
+/** Resolves when both instances have sessions of the busy client, and have told each other. */
+async function keepBusy(t: Test, edges: readonly Edge[], { cli }: RedisServer): Promise<void> {
+  for (const { command } of edges) {
+    for (let held = 0; held < BUSY_HOLDS; held++) {
+      const client = await connectClient(t, command.addressOf('limited'), { from: BUSY });
+      await client.expect(220);
+    }
+  }
+  await eventually('both to speak of the busy client', async () => {
+    const values = await cli('hvals', `${keys.prefix}client:limited:${BUSY}`);
+    return values.split('\n').filter(value => value.startsWith(`${BUSY_HOLDS} `)).length === edges.length;
+  });
+}
+
 function linesOf({ process }: Command, from: number): LogLine[] {
   const lines = process.stdout.slice(from).split('\n');
   return lines.filter(text => text.startsWith('{') && text.endsWith('}')).map(text => JSON.parse(text));
@@ -169,21 +189,19 @@ async function hold(t: Test, { command, held }: Edge, change: number): Promise<v
   }
 }
 
-async function countsAreTrue(edges: readonly [Edge, Edge]): Promise<number> {
-  const from = performance.now();
-  const expected = edges[0].held.length + edges[1].held.length;
+async function countsAreTrue(edges: readonly Edge[], all: readonly Edge[]): Promise<void> {
   for (const { command } of edges) {
     await eventually('true counts', async () => {
+      const expected = all.reduce((sum, { held }) => sum + held.length, 0);
       const metrics = await command.metrics();
       const counted = metrics.samples.get('smtplb_cluster_backend_sessions_active') ?? [];
       const sum = counted
         .filter(({ labels }) => labels.get('pool') === 'held')
         .reduce((total, { value }) => total + value, 0);
       const instances = metrics.value('smtplb_cluster_instances');
-      if (instances !== edges.length || counted.length === 0 || sum !== expected)
+      if (instances !== all.length || counted.length === 0 || sum !== expected)
         throw new Error(`${sum} of ${expected} sessions, ${instances} instances`);
       return true;
     });
   }
-  return performance.now() - from;
 }

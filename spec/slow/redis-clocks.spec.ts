@@ -3,15 +3,12 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { COUNTS_LEASE_MS, HEARTBEAT_MS } from '../../lib/cluster/limits.ts';
-import type { IpAddress } from '../../lib/core/address.ts';
-import { eventually } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import { startRedis } from '../support/redis.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
 import { keys, startArena } from './redis-arena.ts';
 import { type Control, openControl } from './redis-control.ts';
 import { ordeal } from './redis-ordeal.ts';
-import { waited } from './redis-traffic.ts';
 
 const programs = ['redis-server', 'redis-cli'] as const;
 const HOUR_MS = 3_600_000;
@@ -33,43 +30,16 @@ async function startClock(t: Test) {
 
 t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }, async t => {
   const server = await startRedis(t);
-  const { edges, streams, traffic } = await startArena(t, server);
-  const [survivor, victim] = edges;
-  await traffic.more(250);
-  const before = traffic.served.length;
-  const ports = ['limited', 'capped', 'sticky'].map(
-    name => (victim.command.addressOf(name) as IpAddress).port,
-  );
-  for (const stream of streams) if (ports.includes(stream.to.port)) traffic.without(stream);
-  await traffic.more(50);
-  const from = traffic.served.length;
-  const seen = async () => {
-    const counted =
-      (await survivor.command.metrics()).samples.get('smtplb_cluster_backend_sessions_active') ?? [];
-    return counted
-      .filter(({ labels }) => labels.get('pool') === 'held')
-      .reduce((sum, { value }) => sum + value, 0);
-  };
-  const both = survivor.held.length + victim.held.length;
-  t.equal(await seen(), both);
-  victim.command.process.kill('SIGKILL');
-  const killedMs = performance.now();
-  await eventually('its counts to vanish', async () => (await seen()) === survivor.held.length);
-  const goneMs = performance.now() - killedMs;
-  await traffic.more(100);
-  const since = traffic.served.slice(from);
-  t.comment(`the ${victim.held.length} sessions of the dead were forgotten after ${goneMs.toFixed()} ms`);
-  t.comment(
-    `greeting at the other after ${waited(since, 0.99).toFixed(1)} ms at the 99th percentile, ` +
-      `${waited(traffic.served.slice(0, before), 0.99).toFixed(1)} ms before`,
-  );
-  for (const { msg } of survivor.lines()) t.comment(`log of the other: ${msg}`);
-  t.ok(goneMs < COUNTS_LEASE_MS + 2 * HEARTBEAT_MS);
-  t.same(
-    since.filter(({ fault }) => fault !== null).map(({ fault }) => fault),
-    [],
-    'no session failed at the other',
-  );
+  const arena = await startArena(t, server);
+  const victim = await arena.another('three');
+  await arena.hold(victim, 3);
+  await arena.countsAreTrue([victim]);
+  await ordeal(t, arena, {
+    what: 'an instance killed',
+    begin: () => victim.command.process.kill('SIGKILL'),
+    // Its sessions count until its lease has ended.
+    healMs: COUNTS_LEASE_MS + HEARTBEAT_MS,
+  });
 });
 
 t.test(

@@ -94,7 +94,8 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
   );
   t.comment(`  without smtplb meanwhile: ${waits(direct)}`);
   t.comment(
-    `  redis was back after ${seconds(reachableMs - ended.atMs)}, counts were true ${seconds(trueMs - reachableMs)} later`,
+    `  redis was back after ${seconds(reachableMs - ended.atMs)}, counts were true ${seconds(trueMs - reachableMs)} later, ` +
+      `${seconds(trueMs - began.atMs)} after it began`,
   );
   t.comment(`  sticky: ${stickiness(during)}; after it: ${stickiness(after)}`);
   t.comment(

@@ -40,8 +40,6 @@ export interface Traffic {
   more(count: number): Promise<void>;
   /** The most sessions that a backend of a pool had at a time, between its greeting and the client's QUIT. */
   most(pool: string, backend: string): number;
-  /** No new sessions for a stream from now on. */
-  without(stream: Stream): void;
   /** No new sessions at all; resolves when the last is over. */
   stop(): Promise<void>;
 }
@@ -115,13 +113,9 @@ export function startTraffic(owner: Owner, streams: readonly Stream[]): Traffic 
       setTimeout(() => next(stream), pauseMs),
     );
   };
-  const without = (stream: Stream): void => {
-    clearTimeout(timers.get(stream));
-    timers.delete(stream);
-  };
   const end = (): void => {
     isOver = true;
-    for (const stream of streams) without(stream);
+    for (const timer of timers.values()) clearTimeout(timer);
   };
   owner.teardown(end);
   for (const stream of streams) next(stream);
@@ -133,7 +127,6 @@ export function startTraffic(owner: Owner, streams: readonly Stream[]): Traffic 
       await eventually(`${count} more sessions`, () => served.length >= enough, 120_000);
     },
     most: (pool, backend) => most.get(`${pool}/${backend}`) ?? 0,
-    without,
     async stop() {
       end();
       await eventually('the last session to end', () => underWay === 0, 2 * PATIENCE_MS);
