@@ -162,8 +162,9 @@ export async function startWorker(
     async end() {
       if (!ending) {
         ending = true;
-        // Not woken: it may have heard, and closed what it is woken by, before we had written there. It looks up by itself
-        // within a tick.
+        // Woken before it is told: once it has heard, it closes what it is woken by. Where it looks up too soon, it does so
+        // again within a tick.
+        if (!over && wake !== null) writeSync(wake, WAKE);
         if (!over) worker.postMessage({ type: 'end' } satisfies ToWorker);
       }
       const deadline = setTimeout(() => void worker.terminate(), END_TIMEOUT_MS);

@@ -2,7 +2,7 @@
  * Many spec files in one process. To start a process, and to load the program into it, takes longer than most of them
  * do; each still runs on its own as well: `npx tap spec/core/text.spec.ts`.
  */
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { eventually } from './eventually.ts';
 import { runPlainly } from './plainly.ts';
 
@@ -10,6 +10,9 @@ const SPECS = new URL('../', import.meta.url);
 
 /** What must not outlive a spec file: nobody would find whose it was. */
 const LASTING: readonly string[] = ['TCPServerWrap', 'ProcessWrap'];
+
+/** USER_HZ, the same on all of Linux. */
+const TICKS_A_SECOND = 100;
 
 /** All spec files but the slow ones, as paths below spec/, in order. */
 function allSpecs(): string[] {
@@ -48,7 +51,7 @@ export async function runTogether(files: readonly string[]): Promise<void> {
   const { default: t } = await import('tap');
   for (const file of files) {
     const before = lasting();
-    const [startedAt, cpu] = [performance.now(), process.cpuUsage()];
+    const [startedAt, cpu, others] = [performance.now(), process.cpuUsage(), childrenSeconds()];
     try {
       await import(new URL(file, SPECS).href);
     } catch (error) {
@@ -58,9 +61,9 @@ export async function runTogether(files: readonly string[]): Promise<void> {
     await t.test(`${file} leaves nothing running`, async t => {
       const { user, system } = process.cpuUsage(cpu);
       const own = ((user + system) / 1e6).toFixed(1);
-      t.comment(
-        `${file} took ${((performance.now() - startedAt) / 1_000).toFixed(1)} s, of CPU here ${own} s`,
-      );
+      const more = (childrenSeconds() - others).toFixed(1);
+      const whole = ((performance.now() - startedAt) / 1_000).toFixed(1);
+      t.comment(`${file} took ${whole} s, of CPU here ${own} s, in children ${more} s`);
       await eventually('servers and processes to be gone', () => {
         const more = lasting().filter(([kind, count]) => count > (new Map(before).get(kind) ?? 0));
         if (more.length > 0) throw new Error(more.join('; '));
@@ -73,4 +76,15 @@ export async function runTogether(files: readonly string[]): Promise<void> {
 function lasting(): (readonly [kind: string, count: number])[] {
   const active = process.getActiveResourcesInfo();
   return LASTING.map(kind => [kind, active.filter(other => other === kind).length]);
+}
+
+/** Seconds of CPU of the processes that this one has started and that have ended: cutime and cstime of proc(5). */
+function childrenSeconds(): number {
+  if (process.platform !== 'linux') return 0;
+  const text = readFileSync('/proc/self/stat', 'latin1');
+  const [user, system] = text
+    .slice(text.lastIndexOf(')') + 2)
+    .split(' ')
+    .slice(13, 15);
+  return (Number(user) + Number(system)) / TICKS_A_SECOND;
 }
