@@ -1,6 +1,6 @@
 /**
- * Two instances that share a Redis, with all that may depend on it: counts, a limit over the cluster, limits on clients
- * and sticky clients. Sessions go through both all the time, and something is done to Redis meanwhile.
+ * Two instances that share a Redis, with all that may depend on it: counts, a limit over the cluster, limits on clients,
+ * shared checks and sticky clients. Sessions go through both all the time, and something is done to Redis meanwhile.
  */
 import type { Test } from 'tap';
 import { keysOf } from '../../lib/cluster/keys.ts';
@@ -17,8 +17,10 @@ import { type Stream, startTraffic, type Traffic } from './redis-traffic.ts';
 export const keys = keysOf('edge');
 /** Slots of the limited backend; sessions want more of them now and then. */
 export const LIMIT = 6;
-/** The pool of sessions that go to a backend of their own without smtplb: what they wait for is the machine. */
-export const DIRECT = 'direct';
+/** The pool of sessions through an instance that knows of no Redis: what they wait for is the machine. */
+export const ALONE = 'alone';
+/** Sessions there, one after the other, that waited for less: the programs have started, and the machine keeps up. */
+const CALM = { sessions: 50, ms: 500 };
 const KNOWN = 40;
 /** A client that both instances speak of all the time: it has more than a quarter of what it may have, at each. */
 const BUSY = '127.3.0.1';
@@ -60,7 +62,6 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
   await remember(redis);
   const named = async (hostName: string) =>
     formatAddress((await startScriptedBackend(t, smtp({ hostName }))).address);
-  const control = await startScriptedBackend(t, smtp());
   const backends = await Promise.all(['b1', 'b2', 'b3'].map(name => named(`${name}.example`)));
   const [b1 = '', b2 = ''] = backends;
   const pool = (name: string, of: readonly object[], rest: object = {}) => ({ name, ...rest, backends: of });
@@ -76,7 +77,8 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     })),
     pools: [
       pool('held', plain),
-      pool('limited', plain),
+      // One checks for both, and no backend may be taken for down whatever becomes of Redis.
+      pool('limited', plain, { check: { type: 'smtp', interval: '500ms', instances: 1 } }),
       pool('capped', [
         { name: 'b1', address: b1, maxConnections: { count: LIMIT, scope: 'cluster' } },
         { name: 'b2', address: b2, backup: true },
@@ -88,6 +90,12 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     const command = await startCommand(t, settings(name), start);
     return { command, held: [], lines: (from = 0) => linesOf(command, from) };
   };
+  const alone = await startCommand(t, {
+    instance: 'alone',
+    log: { level: 'info', access: false },
+    listeners: [{ name: ALONE, pool: ALONE }],
+    pools: [pool(ALONE, plain)],
+  });
   const [first, second] = options.start ?? [];
   const edges = await Promise.all([edge('one', first), edge('two', second)]);
   for (const { command } of edges) await command.process.printed(/"msg":"redis is reachable"/);
@@ -107,7 +115,7 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
   });
   const streams = [
     ...through,
-    { pool: DIRECT, to: control.address, from: () => '127.0.0.1', everyMs: 60, stayMs: 0 },
+    { pool: ALONE, to: alone.address as IpAddress, from: () => '127.0.0.1', everyMs: 30, stayMs: 0 },
   ];
   await introduce(t, edges);
   await keepBusy(t, edges, redis);
@@ -120,6 +128,10 @@ export async function startArena(t: Test, redis: RedisServer, options: ArenaOpti
     hold: (edge, change) => hold(t, edge, change),
     countsAreTrue: (others = []) => countsAreTrue(edges, [...edges, ...others]),
   };
+  await eventually('a machine that keeps up', () => {
+    const last = traffic.served.filter(({ pool }) => pool === ALONE).slice(-CALM.sessions);
+    return last.length === CALM.sessions && last.every(({ waitedMs }) => waitedMs < CALM.ms);
+  });
   await arena.hold(edges[0], 5);
   await arena.hold(edges[1], 3);
   await arena.countsAreTrue();

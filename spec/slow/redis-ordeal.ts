@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { HEARTBEAT_MS, RECONNECT_MS } from '../../lib/cluster/limits.ts';
 import { megabytes } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Arena, DIRECT, isKnown, LIMIT, rememberedOf } from './redis-arena.ts';
+import { ALONE, type Arena, isKnown, LIMIT, rememberedOf } from './redis-arena.ts';
 import { cpu, grown, readEdges } from './redis-readings.ts';
 import { type Served, waited } from './redis-traffic.ts';
 
@@ -77,8 +77,8 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
   const within = (fromMs: number, tillMs: number) =>
     traffic.served.filter(({ beganMs }) => beganMs >= fromMs && beganMs < tillMs);
   const between = (fromMs: number, tillMs: number) =>
-    within(fromMs, tillMs).filter(({ pool }) => pool !== DIRECT);
-  const direct = within(began.atMs, Number.POSITIVE_INFINITY).filter(({ pool }) => pool === DIRECT);
+    within(fromMs, tillMs).filter(({ pool }) => pool !== ALONE);
+  const alone = within(began.atMs, Number.POSITIVE_INFINITY).filter(({ pool }) => pool === ALONE);
   const before = between(quiet.atMs, began.atMs);
   const during = between(began.atMs, ended.atMs);
   const after = between(ended.atMs, Number.POSITIVE_INFINITY);
@@ -92,7 +92,7 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
   t.comment(
     `  until the greeting: ${waits(during)}; without it: ${waits(before)}; after it: ${waits(after)}`,
   );
-  t.comment(`  without smtplb meanwhile: ${waits(direct)}`);
+  t.comment(`  through an instance that knows of no Redis meanwhile: ${waits(alone)}`);
   t.comment(
     `  redis was back after ${seconds(reachableMs - ended.atMs)}, counts were true ${seconds(trueMs - reachableMs)} later, ` +
       `${seconds(trueMs - began.atMs)} after it began`,
@@ -109,7 +109,7 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
     `${failed.length} failed sessions`,
   );
   // The machine may be busier than it was before.
-  const usual = (part: number) => 2 * Math.max(waited(before, part), waited(direct, part));
+  const usual = (part: number) => 2 * Math.max(waited(before, part), waited(alone, part));
   const bound = usual(0.99) + STICKY_MS + SLACK_MS;
   t.ok(waited(since, 0.99) < bound, `the 99th percentile is under ${bound | 0} ms`);
   const longest = STICKY_MS + Math.max(STALL_MS, usual(1));

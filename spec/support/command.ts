@@ -19,6 +19,9 @@ export const COMMAND: readonly [string, ...string[]] = [
   modulePath('bin/smtplb'),
 ];
 
+/** Milliseconds it may take to start: a second of computing, on a machine that gives it little. */
+const START_MS = 60_000;
+
 export interface Command {
   readonly process: Running;
   /** The configuration file. */
@@ -74,7 +77,7 @@ export async function startCommand(
 
   const [program, ...args] = [...(options.under ?? []), ...(options.command ?? COMMAND)];
   const running = start(owner, program as string, [...args, 'run', '--config', file]);
-  const [line] = await running.printed(/^.*"msg":"ready".*$/m, 30_000);
+  const [line] = await running.printed(/^.*"msg":"ready".*$/m, START_MS);
   const ready = JSON.parse(line) as { readonly listeners: Readonly<Record<string, readonly string[]>> };
   const parsed = (listener: readonly string[] | undefined): Address => {
     const address = parseAddress(listener?.[0] ?? '');
