@@ -1,11 +1,10 @@
 /** The cluster on the status page: who is there, what is wrong, and words to all of them. */
-import type { BrowserContextOptions } from 'playwright-core';
 import t from 'tap';
 import type { ClusterDocument } from '../../lib/admin/cluster-status.ts';
 import type { StatusDocument } from '../../lib/admin/status.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { status } from '../support/admin-api.ts';
-import { complaints, startChromium } from '../support/chromium.ts';
+import { startScreen, type View } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
@@ -16,26 +15,15 @@ import { madeUpStatus } from './made-up.ts';
 import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
 import { inACluster, madeUpCluster, madeUpInstance, madeUpSummary } from './made-up-cluster.ts';
 
-const PHONE = { viewport: { width: 360, height: 780 }, isMobile: true, hasTouch: true };
+const PHONE: View = { own: { viewport: { width: 360, height: 780 }, isMobile: true, hasTouch: true } };
 
 t.test('the cluster on the status page', needs('chromium', 'redis-server'), async t => {
-  const browser = await startChromium(t);
-  const open = async (owner: Owner, url: string, token: string, options: BrowserContextOptions = {}) => {
-    const context = await browser.newContext(options);
-    owner.teardown(() => context.close());
-    const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
-    const found = complaints(page);
-    await page.addInitScript(`sessionStorage.setItem('smtplb-token', '${token}')`);
-    await page.goto(url);
-    await page.locator('#live', { hasText: 'live' }).waitFor();
-    return { page, found };
-  };
+  const screen = await startScreen(t);
   const show = async (
     owner: Owner,
     of: StatusDocument,
     cluster: ClusterDocument = madeUpCluster(),
-    options: BrowserContextOptions = {},
+    view: View = {},
   ) => {
     const { url } = await startMadeUpAdmin(
       owner,
@@ -43,7 +31,7 @@ t.test('the cluster on the status page', needs('chromium', 'redis-server'), asyn
       0,
       async () => cluster,
     );
-    return open(owner, url, MADE_UP_TOKEN, options);
+    return screen.open(owner, url, { token: MADE_UP_TOKEN, ...view });
   };
 
   t.test('names who checks a backend for all of them', async t => {
@@ -139,7 +127,7 @@ t.test('the cluster on the status page', needs('chromium', 'redis-server'), asyn
         ...mx([formatAddress(address)]),
       });
     const [a, b] = [await start('edge-1'), await start('edge-2')] as const;
-    const { page, found } = await open(t, `http://${formatAddress(a.admin)}/`, token);
+    const { page, found } = await screen.open(t, `http://${formatAddress(a.admin)}/`, { token });
     await page.locator('#cluster tbody tr').nth(1).waitFor();
     const admin = async () => (await status(b.admin)).pools[0]?.backends[0];
     await page.getByRole('button', { name: 'drain mx/b1' }).click();

@@ -1,28 +1,19 @@
 /** The status page with made-up documents: how it looks, reads and behaves where an instance is hard to bring to it. */
-import type { BrowserContextOptions, Page } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { StatusDocument } from '../../lib/admin/status.ts';
-import { complaints, startChromium } from '../support/chromium.ts';
+import { startScreen, type View } from '../support/chromium.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { madeUpBackend, madeUpCheck, madeUpHistory, madeUpStatus } from './made-up.ts';
 import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
 
 t.test('the status page', needs('chromium'), async t => {
-  const browser = await startChromium(t);
-  const open = async (owner: Owner, url: string, options: BrowserContextOptions = {}, token = true) => {
-    const context = await browser.newContext(options);
-    owner.teardown(() => context.close());
-    const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
-    const found = complaints(page);
-    if (token) await page.addInitScript(`sessionStorage.setItem('smtplb-token', '${MADE_UP_TOKEN}')`);
-    await page.goto(url);
-    await page.locator('#live', { hasText: 'live' }).waitFor();
-    return { page, found };
-  };
-  const show = async (owner: Owner, status: StatusDocument, options: BrowserContextOptions = {}) =>
-    open(owner, (await startMadeUpAdmin(owner, () => status)).url, options);
+  const screen = await startScreen(t);
+  const open = (owner: Owner, url: string, view: View = {}) =>
+    screen.open(owner, url, { token: MADE_UP_TOKEN, ...view });
+  const show = async (owner: Owner, status: StatusDocument, view: View = {}) =>
+    open(owner, (await startMadeUpAdmin(owner, () => status)).url, view);
 
   t.test('says what is wrong, the worst first', async t => {
     const { page, found } = await show(t, madeUpStatus());
@@ -97,11 +88,9 @@ t.test('the status page', needs('chromium'), async t => {
   t.test('the last ten minutes are there at once', async t => {
     const status = madeUpStatus();
     const { url } = await startMadeUpAdmin(t, () => status);
-    const context = await browser.newContext();
-    t.teardown(() => context.close());
-    const page = await context.newPage();
+    const { page } = await screen.open(t, url);
     await page.route('**/api/v1/history', route => route.fulfill({ json: madeUpHistory(status) }));
-    await page.goto(url);
+    await page.reload();
     const plot = page.getByRole('img', { name: /^Sessions over the last ten minutes, peak 4\d\.\d\/s$/ });
     await plot.waitFor();
     const points = await plot.locator('path.stroke').getAttribute('d');
@@ -154,9 +143,7 @@ t.test('the status page', needs('chromium'), async t => {
       pools: [...rest, { ...first, name: long, backends } as StatusDocument['pools'][number]],
     });
     const { page } = await show(t, status, {
-      viewport: { width: 360, height: 740 },
-      isMobile: true,
-      hasTouch: true,
+      own: { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true },
     });
     t.equal(await page.evaluate('document.documentElement.scrollWidth'), 360);
     t.strictSame(await page.evaluate(OUTSIDE), [], 'and nothing is cut off');

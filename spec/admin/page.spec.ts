@@ -2,7 +2,7 @@
 import type { Page } from 'playwright-core';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import { complaints, startChromium } from '../support/chromium.ts';
+import { startScreen, type View } from '../support/chromium.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instance, mx, type Settings, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
@@ -47,17 +47,9 @@ function row(page: Page, backend: string) {
 }
 
 t.test('the status page of an instance', needs('chromium'), async t => {
-  const browser = await startChromium(t);
-  const open = async (owner: Owner, instance: Instance) => {
-    const context = await browser.newContext();
-    owner.teardown(() => context.close());
-    const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
-    const found = complaints(page);
-    await page.goto(`http://${formatAddress(instance.admin)}/`);
-    await page.locator('#live', { hasText: 'live' }).waitFor();
-    return { page, found };
-  };
+  const screen = await startScreen(t);
+  const open = (owner: Owner, instance: Instance, view?: View) =>
+    screen.open(owner, `http://${formatAddress(instance.admin)}/`, view);
 
   t.test('a change of admin state or of health is on the screen within two seconds', async t => {
     const backends = [await startScriptedBackend(t, smtp()), await startScriptedBackend(t, smtp())] as const;
@@ -150,7 +142,7 @@ t.test('the status page of an instance', needs('chromium'), async t => {
     await page.reload();
     await buttons.first().waitFor();
     t.pass('the tab keeps it');
-    const stranger = await open(t, instance);
+    const stranger = await open(t, instance, { own: {} });
     t.equal(await stranger.page.locator('.verbs').count(), 0, 'another browser does not have it');
     await page.getByRole('button', { name: 'Forget' }).click();
     t.equal(await buttons.count(), 0);

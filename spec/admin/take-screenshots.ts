@@ -1,8 +1,7 @@
 /** Takes the pictures of the status page: `npx tsx spec/admin/take-screenshots.ts FOLDER`. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BrowserContextOptions } from 'playwright-core';
-import { complaints, startChromium } from '../support/chromium.ts';
+import { startScreen, type View } from '../support/chromium.ts';
 import { madeUpHistory, madeUpStatus, secondLater } from './made-up.ts';
 import { MADE_UP_TOKEN, startMadeUpAdmin } from './made-up-admin.ts';
 import { inACluster } from './made-up-cluster.ts';
@@ -18,23 +17,22 @@ const ticking = setInterval(() => {
 }, 1_000);
 ends.push(() => clearInterval(ticking));
 const { url } = await startMadeUpAdmin(owner, () => status);
-const browser = await startChromium(owner);
+const screen = await startScreen(owner);
 
 const desktop = { viewport: { width: 1280, height: 900 } };
 const phone = { viewport: { width: 360, height: 780 }, deviceScaleFactor: 2, isMobile: true, hasTouch: true };
-const pictures: readonly (readonly [name: string, options: BrowserContextOptions, token: boolean])[] = [
-  ['desktop-light', { ...desktop, colorScheme: 'light' }, true],
-  ['desktop-dark', { ...desktop, colorScheme: 'dark' }, true],
-  ['phone-dark', { ...phone, colorScheme: 'dark' }, true],
-  ['phone-light', { ...phone, colorScheme: 'light' }, false],
+const token = MADE_UP_TOKEN;
+const pictures: readonly (readonly [name: string, view: View])[] = [
+  ['desktop-light', { own: desktop, colorScheme: 'light', token }],
+  ['desktop-dark', { own: desktop, colorScheme: 'dark', token }],
+  ['phone-dark', { own: phone, colorScheme: 'dark', token }],
+  ['phone-light', { own: phone, colorScheme: 'light' }],
 ];
 await Promise.all(
-  pictures.map(async ([name, options, token]) => {
-    const page = await (await browser.newContext(options)).newPage();
-    const found = complaints(page);
+  pictures.map(async ([name, view]) => {
+    const { page, found } = await screen.open(owner, url, view);
     await page.route('**/api/v1/history', route => route.fulfill({ json: madeUpHistory(status) }));
-    if (token) await page.addInitScript(`sessionStorage.setItem('smtplb-token', '${MADE_UP_TOKEN}')`);
-    await page.goto(url);
+    await page.reload();
     await page.locator('.pickss .amount', { hasText: /\d/ }).first().waitFor();
     // Rates settle.
     await page.waitForTimeout(6_000);
