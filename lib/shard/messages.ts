@@ -31,6 +31,8 @@ export interface ShardMemory {
   readonly linesTaken: SharedArrayBuffer;
   /** Which descriptors are its own, where its transport keeps them itself. */
   readonly descriptors: SharedArrayBuffer;
+  /** And what of OpenSSL's. */
+  readonly possessions: SharedArrayBuffer;
 }
 
 /** Each asks for one answer, in order. */

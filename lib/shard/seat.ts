@@ -4,6 +4,7 @@ import type { ShardStats } from '../core/shard-stats.ts';
 import type { TransportName } from '../transport/fast.ts';
 import type { Custodian } from '../transport/linux/custodian.ts';
 import { closeAbandoned, openDescriptorRecord, unmapAbandoned } from '../transport/linux/descriptor.ts';
+import { openPossessions } from '../transport/linux/openssl/possessions.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { type ShardHandle, type ShardReports, startLocalShard } from './handle.ts';
 import { createTaken } from './line-gate.ts';
@@ -76,6 +77,7 @@ export function createSeat(options: SeatOptions): Seat {
     stats: stats.memory,
     linesTaken: createTaken(),
     descriptors: openDescriptorRecord(),
+    possessions: openPossessions(),
   };
   let handle: ShardHandle | null = null;
   let kill: (why: Error) => void = () => {};
@@ -98,6 +100,7 @@ export function createSeat(options: SeatOptions): Seat {
     }
     // Node closes the sockets it knows of; those of a fast transport it does not know.
     if (custodian !== null) unmapAbandoned(memory.descriptors, custodian.unmap);
+    custodian?.freeTls(memory.possessions);
     closeAbandoned(
       memory.descriptors,
       descriptor => closeUntaken([{ descriptor }]),

@@ -25,7 +25,7 @@ const onError = (error: unknown): void => tell({ type: 'error', error: cloneable
 const MEMORY_BACK = { tries: 20, pauseMs: 50 } as const;
 
 async function openFast(name: FastTransportName): Promise<FastTransport> {
-  const loaded = await loadFast(name, 0);
+  const loaded = await loadFast(name, 0, memory.possessions);
   if (loaded.create === undefined) throw new Error(loaded.reason);
   for (let tries = 1; ; tries++) {
     try {

@@ -54,12 +54,17 @@ const LOADERS: Readonly<
 
 /**
  * Tries all that the transport needs, the kernel included, and never rejects. For the thread that calls it. `shards`: how
- * many are to be had at the same time; 0: the kernel has been asked already.
+ * many are to be had at the same time; 0: the kernel has been asked already. `possessions`: where is noted what it owns of
+ * OpenSSL's, for the `Custodian` if the thread should die.
  */
-export async function loadFast(name: FastTransportName, shards = 1): Promise<LoadedFast> {
+export async function loadFast(
+  name: FastTransportName,
+  shards = 1,
+  possessions?: SharedArrayBuffer,
+): Promise<LoadedFast> {
   const { create, reason = '' } = await LOADERS[name](shards);
   if (create === undefined) return { reason };
-  const openssl = await loadOpenSsl();
+  const openssl = await loadOpenSsl(possessions);
   if (typeof openssl === 'string') return { create, withoutTls: openssl };
   return {
     create: (onHandlerError, options) => withTls(create(onHandlerError, options), openssl, onHandlerError),

@@ -1,6 +1,8 @@
 import { systemError } from './errno.ts';
 import { HERE, loadForeign, type Machine } from './foreign.ts';
 import { bindLibc, bindRing, type MemoryAddress } from './libc.ts';
+import { loadReleases } from './openssl/load.ts';
+import { freeAbandoned } from './openssl/possessions.ts';
 
 /** What a thread can do with descriptors and memory of the others: those outlive the thread that made them. */
 export interface Custodian {
@@ -8,6 +10,8 @@ export interface Custodian {
   duplicate(descriptor: number): number;
   /** Gives mapped memory back. Only where nobody can look at it any more. */
   unmap(address: MemoryAddress, octets: number): void;
+  /** Frees what a thread that is gone owned of OpenSSL's; see `openPossessions`. */
+  freeTls(possessions: SharedArrayBuffer): void;
 }
 
 /** Null where the C library cannot be called. Never rejects. */
@@ -15,6 +19,7 @@ export async function loadCustodian(machine: Machine = HERE): Promise<Custodian 
   const foreign = await loadForeign(machine);
   if (typeof foreign === 'string') return null;
   const [libc, ring] = [bindLibc(foreign), bindRing(foreign)];
+  const releases = await loadReleases(machine);
   return {
     duplicate(descriptor) {
       const copy = libc.duplicate(descriptor);
@@ -22,5 +27,9 @@ export async function loadCustodian(machine: Machine = HERE): Promise<Custodian 
       return copy;
     },
     unmap: ring.unmap,
+    freeTls(possessions) {
+      // Who cannot call OpenSSL has no thread that can.
+      if (releases !== null) freeAbandoned(possessions, releases);
+    },
   };
 }

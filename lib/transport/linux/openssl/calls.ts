@@ -10,9 +10,8 @@ export const NOWHERE = 0 as Place;
  * native add-ons (nodejs.org, "C++ addons": "Linking to libraries included with Node.js"). Its own manual pages say what
  * each does; macros of its headers are `contextControl` and the like here, with the numbers of `CONTROL`.
  */
-export interface Calls {
+export interface Calls extends Releases {
   readonly contextNew: (role: 'server' | 'client') => Place;
-  readonly contextFree: (context: Place) => void;
   readonly contextControl: (context: Place, command: number, number: number, place: Place) => number;
   readonly contextControlBytes: (
     context: Place,
@@ -57,7 +56,6 @@ export interface Calls {
   readonly sessionDer: (session: Place, out: Uint8Array | null) => number;
   readonly sessionOf: (der: Uint8Array) => Place;
   readonly sessionFree: (session: Place) => void;
-  readonly sslFree: (ssl: Place) => void;
   readonly sslHandshake: (ssl: Place) => number;
   readonly sslRead: (ssl: Place, into: Uint8Array, length: number) => number;
   readonly sslWrite: (ssl: Place, bytes: Uint8Array, length: number) => number;
@@ -75,6 +73,13 @@ export interface Calls {
   readonly errorClear: () => void;
   /** Something C can call that says yes to every certificate; what was wrong with it is remembered all the same. */
   readonly acceptAll: bigint;
+}
+
+/** What gives objects back: for any thread, once nobody uses them. */
+export interface Releases {
+  readonly contextFree: (context: Place) => void;
+  readonly sslFree: (ssl: Place) => void;
+  readonly storeFree: (store: Place) => void;
 }
 
 /** Commands of SSL_CTX_ctrl (ssl.h); the same in OpenSSL 1.1 to 3.5. */
@@ -102,8 +107,20 @@ export const OK = 1;
 const PENDING = 10;
 const SET_HOST_NAME = 55;
 
+/** Binds these functions; throws as below. */
+export function bindReleases({ library }: Pick<Program, 'library'>): Releases {
+  const release = (name: string) =>
+    library.func(name, 'void', ['uintptr_t']) as KoffiFunc<(place: Place) => void>;
+  return {
+    contextFree: release('SSL_CTX_free'),
+    sslFree: release('SSL_free'),
+    storeFree: release('X509_STORE_free'),
+  };
+}
+
 /** Binds the functions; throws what koffi throws where the program lacks one. */
-export function bindCalls({ library, addressOf, callback }: Program): Calls {
+export function bindCalls(program: Program): Calls {
+  const { library, addressOf, callback } = program;
   const bound = <A extends unknown[], R = number>(name: string, returns: string, ...args: string[]) =>
     library.func(name, returns, args) as KoffiFunc<(...args: A) => R>;
   const place = <A extends unknown[]>(name: string, ...args: string[]) =>
@@ -157,8 +174,8 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
   const NO_PASSWORD = '';
 
   return {
+    ...bindReleases(program),
     contextNew: role => at(contextNew(methods[role])),
-    contextFree: bound<[Place], void>('SSL_CTX_free', 'void', 'uintptr_t'),
     contextControl: bound('SSL_CTX_ctrl', 'long', ...control, 'uintptr_t'),
     contextControlBytes: bound('SSL_CTX_ctrl', 'long', ...control, 'void *'),
     contextOptions: (context, wanted) => void options(context, wanted),
@@ -207,7 +224,6 @@ export function bindCalls({ library, addressOf, callback }: Program): Calls {
     sessionDer: (from, out) => sessionDer(from, out && cursorAt(out)),
     sessionOf: bytes => at(sessionOf(0, cursorAt(bytes), bytes.length)),
     sessionFree: bound<[Place], void>('SSL_SESSION_free', 'void', 'uintptr_t'),
-    sslFree: bound<[Place], void>('SSL_free', 'void', 'uintptr_t'),
     sslHandshake: bound('SSL_do_handshake', 'int', 'uintptr_t'),
     sslRead: bound('SSL_read', 'int', ...octets),
     sslWrite: bound('SSL_write', 'int', ...octets),

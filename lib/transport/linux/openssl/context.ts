@@ -14,6 +14,7 @@ import {
   VERSION,
 } from './calls.ts';
 import { takeError } from './errors.ts';
+import type { NotedAt, Possessions } from './possessions.ts';
 
 /** What clients are asked for a certificate; see TlsServerOptions. */
 export type AskClients = 'ignored' | 'optional' | 'required';
@@ -35,13 +36,18 @@ export class TlsContexts {
   readonly #calls: Calls;
   readonly #servers = new WeakMap<ServerTlsSettings, Map<AskClients, TlsContext>>();
   readonly #clients = new WeakMap<ClientTlsSettings, TlsContext>();
-  readonly #left: FinalizationRegistry<Place>;
+  readonly #owned: Possessions;
+  readonly #left: FinalizationRegistry<{ readonly place: Place; readonly at: NotedAt }>;
   /** The authorities that Node knows; they are many, so all contexts share them. */
   #wellKnown: Place = NOWHERE;
 
-  constructor(calls: Calls) {
+  constructor(calls: Calls, owned: Possessions) {
     this.#calls = calls;
-    this.#left = new FinalizationRegistry(place => calls.contextFree(place));
+    this.#owned = owned;
+    this.#left = new FinalizationRegistry(({ place, at }) => {
+      owned.strike('context', at);
+      calls.contextFree(place);
+    });
   }
 
   /** Throws OpenSSL's reason where there can be none. */
@@ -50,9 +56,8 @@ export class TlsContexts {
     this.#servers.set(settings, made);
     let context = made.get(ask);
     if (context === undefined) {
-      context = { place: serverContext(this.#calls, settings, ask) };
+      context = this.#noted(settings, serverContext(this.#calls, settings, ask));
       made.set(ask, context);
-      this.#left.register(settings, context.place);
     }
     return context;
   }
@@ -61,11 +66,18 @@ export class TlsContexts {
   client(settings: ClientTlsSettings): TlsContext {
     let context = this.#clients.get(settings);
     if (context === undefined) {
-      context = { place: clientContext(this.#calls, settings, () => this.#authorities()) };
+      context = this.#noted(
+        settings,
+        clientContext(this.#calls, settings, () => this.#authorities()),
+      );
       this.#clients.set(settings, context);
-      this.#left.register(settings, context.place);
     }
     return context;
+  }
+
+  #noted(settings: ServerTlsSettings | ClientTlsSettings, place: Place): TlsContext {
+    this.#left.register(settings, { place, at: this.#owned.note('context', place) });
+    return { place };
   }
 
   #authorities(): Place {
@@ -73,6 +85,7 @@ export class TlsContexts {
       const calls = this.#calls;
       const store = calls.storeNew();
       for (const pem of wellKnownAuthorities()) addAuthorities(calls, store, pem);
+      this.#owned.note('store', store);
       this.#wellKnown = store;
     }
     return this.#wellKnown;

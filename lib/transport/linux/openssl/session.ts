@@ -4,6 +4,7 @@ import { askedName, nameFault, peerOf } from '../../tls-peer.ts';
 import { type Calls, ERROR, NOWHERE, OK, type Place } from './calls.ts';
 import type { TlsContext } from './context.ts';
 import { takeError, verifyFault } from './errors.ts';
+import type { NotedAt, Possessions } from './possessions.ts';
 
 /** Why `read` has stopped: nothing is left for now; there was no room for more; the peer has ended, or broken TLS. */
 export type ReadStop = 'dry' | 'full' | 'ended' | 'broken';
@@ -16,6 +17,8 @@ export type ReadStop = 'dry' | 'full' | 'ended' | 'broken';
  */
 export class TlsSession {
   readonly #calls: Calls;
+  readonly #owned: Possessions;
+  readonly #notedAt: NotedAt;
   #ssl: Place;
   #incoming: Place;
   #outgoing: Place;
@@ -26,11 +29,13 @@ export class TlsSession {
   #known: Place = NOWHERE;
 
   /** `asked`: null for the server's side. Throws where memory is short. */
-  constructor(calls: Calls, context: TlsContext, asked: TlsClientOptions | null) {
+  constructor(calls: Calls, owned: Possessions, context: TlsContext, asked: TlsClientOptions | null) {
     this.#calls = calls;
+    this.#owned = owned;
     this.#asked = asked;
     this.#ssl = calls.sslNew(context.place);
     if (this.#ssl === NOWHERE) throw new Error(takeError(calls).text);
+    this.#notedAt = owned.note('session', this.#ssl);
     this.#incoming = calls.memory();
     this.#outgoing = calls.memory();
     calls.sslMemories(this.#ssl, this.#incoming, this.#outgoing);
@@ -145,6 +150,7 @@ export class TlsSession {
 
   free(): void {
     if (this.#ssl === NOWHERE) return;
+    this.#owned.strike('session', this.#notedAt);
     this.#calls.sslFree(this.#ssl); // and with it both memories
     this.#ssl = this.#incoming = this.#outgoing = NOWHERE;
   }
