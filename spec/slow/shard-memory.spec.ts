@@ -11,10 +11,10 @@ import { startScript } from '../support/processes.ts';
 
 const SESSIONS = 300;
 /** Deaths before it is measured: threads, their heaps and their code come to stay at first. */
-const FIRST = 3;
+const FIRST = 4;
 const DEATHS = 10;
 /** Octets. An idle TLS session has 20,000 and more. */
-const BOUND = 4_000;
+const BOUND = 8_000;
 
 for (const transport of FAST_TRANSPORTS) {
   const { reason, withoutTls } = { withoutTls: null, ...(await loadFast(transport)) };
