@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { post } from '../support/admin-api.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { needs } from '../support/needs.ts';
@@ -97,7 +97,7 @@ t.test(
     const { running } = await activated(t, file, [first, second, named, unclaimed, path], {
       LISTEN_FDNAMES: 'mx:submission:mx:smtplb.socket:whatever',
     });
-    await running.printed(/"msg":"ready"/);
+    await running.printed(/"msg":"ready"/, START_MS);
     await greeted(t, first, /two\.example/);
     await greeted(t, second, /one\.example/);
     await greeted(t, named, /one\.example/);

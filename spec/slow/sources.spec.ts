@@ -8,7 +8,7 @@ import { chmod, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transport/fast.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { lastResort } from '../support/last-resort.ts';
 import { needsRoot } from '../support/needs.ts';
@@ -86,7 +86,7 @@ for (const transport of ['net', ...FAST_TRANSPORTS] as const) {
     await writeFile(file, JSON.stringify({ transport, admin: { listen: 'off' }, listeners: doors, pools }));
     const [program, ...args] = COMMAND;
     const edge = inside(program, ...args, 'run', '--config', file);
-    await edge.printed(/"msg":"ready"/, 30_000);
+    await edge.printed(/"msg":"ready"/, START_MS);
     const visit = (pool: string): Promise<SmtpClient> =>
       connectClient(t, { family: 'unix', path: join(folder, pool) });
 

@@ -8,7 +8,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { createAuthority } from '../support/certificates.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
 import { lastResort } from '../support/last-resort.ts';
 import { needsRoot } from '../support/needs.ts';
@@ -125,7 +125,7 @@ pools:
 `,
     );
     const edge = on('edge', program, ...before, 'run', '--config', file);
-    await edge.printed(/"msg":"ready"/);
+    await edge.printed(/"msg":"ready"/, START_MS);
     const setup = (...flags: readonly string[]) =>
       run(t, 'ip', ['netns', 'exec', nameOf('edge'), program, ...before, 'transparent-setup', ...flags]);
     const visit = (address: string, script = CLIENT) =>

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { packageRoot } from '../../lib/core/package.ts';
 import { modulePath } from '../support/checkout.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { lastResort } from '../support/last-resort.ts';
 import type { Owner } from '../support/owner.ts';
 import { type Running, start } from '../support/processes.ts';
@@ -104,7 +104,7 @@ export async function startSmtplb(owner: Owner, network: Network, host: Host): P
   await writeFile(file, JSON.stringify(settings)); // JSON is YAML
   const [program, ...args] = COMMAND;
   const running = network.start(host, program, [...args, 'run', '--config', file]);
-  await running.printed(/"msg":"ready"/, 30_000);
+  await running.printed(/"msg":"ready"/, START_MS);
   return running;
 }
 

@@ -20,7 +20,7 @@ export const COMMAND: readonly [string, ...string[]] = [
 ];
 
 /** Milliseconds it may take to start: a second of computing, on a machine that gives it little. */
-const START_MS = 60_000;
+export const START_MS = 60_000;
 
 export interface Command {
   readonly process: Running;
