@@ -1,7 +1,7 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually, eventuallyEqual } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startPostfix } from '../support/postfix.ts';
@@ -24,7 +24,7 @@ async function served(t: Owner, instance: Instance, count: number): Promise<unkn
   return (await instance.sessions(count))[count - 1]?.['backend'];
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(
     `${transport}: a backend goes down with its checks and comes back with them; no session is sent there meanwhile`,
     async t => {

@@ -4,7 +4,7 @@ import { EXCHANGE_MS, HEARTBEAT_MS } from '../../lib/cluster/limits.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
-import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import { startRedis } from '../support/redis.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -13,7 +13,7 @@ import { connectClient } from '../support/smtp-client.ts';
 const SESSIONS = 200;
 const AT_A_TIME = 4;
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(`${transport}: no command for a session`, needs('redis-server', 'redis-cli'), async t => {
     const server = await startRedis(t);
     await settle(server, 'mx/b1');

@@ -4,7 +4,7 @@ import { formatAddress } from '../../lib/core/address.ts';
 import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -33,7 +33,7 @@ const sees = (instance: Instance, backend: string, sessions: number) =>
     return true;
   });
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(`${transport}: two instances choose as one`, redis, async t => {
     const { port } = await startRedis(t);
     const backends = await Promise.all([1, 2].map(() => startScriptedBackend(t, smtp())));

@@ -3,7 +3,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { type Answered, post, status } from '../support/admin-api.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, type Instance, mx, startInstance } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient, type SmtpClient } from '../support/smtp-client.ts';
@@ -52,7 +52,7 @@ const addresses = (backends: readonly ScriptedBackend[]) =>
 const counts = (backends: readonly ScriptedBackend[]) =>
   backends.map(({ connections }) => connections.length);
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(`${transport}: drain takes no new sessions, and those that run finish`, async t => {
     const backends = await pair(t);
     const instance = await startInstance(t, transport, { ...mx(addresses(backends)), ...ADMIN });

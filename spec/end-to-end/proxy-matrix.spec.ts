@@ -10,7 +10,7 @@ import { startAiosmtpd } from '../support/aiosmtpd.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { type Forward, startHaproxy } from '../support/haproxy.ts';
-import { startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, startInstance } from '../support/instance.ts';
 import { needsRoot } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startPostfix } from '../support/postfix.ts';
@@ -86,7 +86,7 @@ async function receivers(owner: Owner): Promise<Record<(typeof RECEIVERS)[number
   };
 }
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(
     `${transport}: every sender, every version, every receiver`,
     needsRoot('postfix', 'haproxy', 'nginx', 'swaks'),

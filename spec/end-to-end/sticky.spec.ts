@@ -3,7 +3,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { post } from '../support/admin-api.ts';
 import { eventually } from '../support/eventually.ts';
-import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, type Instance, mx, startInstance } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startRedis } from '../support/redis.ts';
@@ -58,7 +58,7 @@ const lookups = async (instance: Instance) => {
   return { cache: of('cache'), redis: of('redis'), hash: of('hash'), timeout: of('timeout') };
 };
 
-for (const transport of TRANSPORTS) {
+for (const transport of ABOVE_TRANSPORTS) {
   t.test(`${transport}: what one instance has learnt another goes by`, redis, async t => {
     const { port, cli } = await startRedis(t);
     const backends = await three(t);

@@ -14,14 +14,22 @@ const asked = process.env['SMTPLB_TRANSPORTS'];
 
 /**
  * What end-to-end tests run on, the fastest last: the transport that `auto` takes here, or those that are named, as in
- * `SMTPLB_TRANSPORTS=net,epoll`, or with `SMTPLB_TRANSPORTS=all` every one that can be had here (`npm run test:wide`).
+ * `SMTPLB_TRANSPORTS=net,epoll`; with `all` every one that can be had here, with `rest` those that `npm test` leaves out.
  */
 export const TRANSPORTS = await (asked === undefined ? chosen() : named(asked));
 /** The last of them, for what one transport shows as well as another. */
 export const FASTEST: TransportName = TRANSPORTS.at(-1) ?? 'net';
 /** The reference as well, unless others are named: for tests that tell much in little time. */
 export const WITH_NET: readonly TransportName[] =
-  asked === undefined ? [...new Set<TransportName>(['net', FASTEST])] : TRANSPORTS;
+  asked === undefined
+    ? [...new Set<TransportName>(['net', FASTEST])]
+    : TRANSPORTS.filter(name => asked !== 'rest' || name !== 'net');
+/**
+ * For what is decided above the transports, checks, verbs, the cluster: the last of them, and of the rest `net`, with which a
+ * shard needs no thread of its own.
+ */
+export const ABOVE_TRANSPORTS: readonly TransportName[] =
+  asked === 'rest' ? TRANSPORTS.filter(name => name === 'net') : [FASTEST];
 export type { TransportName };
 
 async function chosen(): Promise<readonly TransportName[]> {
@@ -31,7 +39,7 @@ async function chosen(): Promise<readonly TransportName[]> {
 
 async function named(names: string): Promise<readonly TransportName[]> {
   const known: readonly TransportName[] = ['net', ...FAST_TRANSPORTS.toReversed()];
-  if (names !== 'all')
+  if (names !== 'all' && names !== 'rest')
     return names.split(',').map(name => {
       const found = known.find(one => one === name);
       if (found === undefined) throw new Error(`SMTPLB_TRANSPORTS: there is no transport ${name}`);
@@ -40,7 +48,8 @@ async function named(names: string): Promise<readonly TransportName[]> {
   const here: TransportName[] = [];
   for (const name of known)
     if (name === 'net' || (await loadFast(name)).reason === undefined) here.push(name);
-  return here;
+  const left = names === 'rest' ? await chosen() : [];
+  return here.filter(name => !left.includes(name));
 }
 
 /** Shards of each instance that names no number itself, as in `SMTPLB_SHARDS=2`. */
