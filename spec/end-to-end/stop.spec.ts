@@ -55,7 +55,7 @@ for (const transport of WITH_NET) {
       startSmtpSource(t, {
         address: command.address,
         sessions: 1,
-        messages: 600,
+        messages: 300,
         length: 10_000,
         keepConnections: true,
       }),
@@ -97,7 +97,7 @@ for (const transport of WITH_NET) {
     t.notOk(records.some(({ cause }) => cause === 'shutdown' || String(cause).startsWith('backend-')));
     const counted = sinks.map(({ process }) => Number(/(\d+)\s*$/.exec(process.stdout)?.[1] ?? 0));
     t.comment(`the sinks have ${counted.join(' + ')} messages`);
-    t.ok(counted.reduce((sum, count) => sum + count, 0) >= 8 * 600);
+    t.ok(counted.reduce((sum, count) => sum + count, 0) >= 8 * 300);
   });
 
   t.test(`${transport}: a session in DATA has until drainTimeout, and no longer`, async t => {
