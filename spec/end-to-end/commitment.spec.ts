@@ -1,7 +1,7 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { refusingAddress } from '../support/free-port.ts';
-import { mx, startInstance, WITH_NET } from '../support/instance.ts';
+import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { dieAfter, type Script, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { deliverOne, greetings, ONE_MESSAGE, octetsAt } from './dialogue.ts';
@@ -17,7 +17,7 @@ const saysAndWaits =
 
 const BUSY = '421-4.7.0 too many of you\r\n421 4.7.0 come back later\r\n';
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   for (const how of ['close', 'reset'] as const) {
     t.test(
       `${transport}: a backend that greets with 220- and dies (${how}) takes the client with it`,

@@ -2,7 +2,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { REPLY_OCTETS } from '../../lib/core/limits.ts';
 import { eventually } from '../support/eventually.ts';
-import { mx, startInstance, WITH_NET } from '../support/instance.ts';
+import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { greet, type Script, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { deliverOne, greetings, ONE_MESSAGE } from './dialogue.ts';
@@ -40,7 +40,7 @@ const BAD_GREETINGS = [
   ['250', '250 mx\r\n'],
 ] as const;
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   for (const [what, text] of BAD_GREETINGS) {
     t.test(
       `${transport}: a backend whose greeting is no greeting (${what}) is left, and ejected`,

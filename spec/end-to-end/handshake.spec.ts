@@ -1,7 +1,7 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
-import { mx, startInstance, WITH_NET } from '../support/instance.ts';
+import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { greet, type Script, silent, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
@@ -19,7 +19,7 @@ const mute =
     connection.end();
   };
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   for (const [what, words] of [
     ['says nothing', []],
     ['says half a line, byte by byte', [...'EHLO slow']],

@@ -1,11 +1,11 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import { startInstance, WITH_NET } from '../support/instance.ts';
+import { startInstance, TRANSPORTS } from '../support/instance.ts';
 import { accepts } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   t.test(
     `${transport}: every listener has its addresses and its pool, and port 0 is a new port each time`,
     async t => {

@@ -10,8 +10,8 @@ import {
   mx,
   type Settings,
   startInstance,
+  TRANSPORTS,
   type TransportName,
-  WITH_NET,
 } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { type ScriptedBackend, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -90,7 +90,7 @@ async function quit(...clients: readonly SmtpClient[]): Promise<void> {
   }
 }
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   t.test(`${transport}: every backend refuses, then all are left alone`, async t => {
     const instance = await startInstance(
       t,

@@ -6,7 +6,7 @@ import { type Address, formatAddress } from '../../lib/core/address.ts';
 import { status } from '../support/admin-api.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress, loopback } from '../support/free-port.ts';
-import { type Instance, mx, startInstance, WITH_NET } from '../support/instance.ts';
+import { type Instance, mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { accepts } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
@@ -62,7 +62,7 @@ async function reload(instance: Instance, settings: Parameters<Instance['configu
   return message;
 }
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   t.test(`${transport}: listeners come, go, move, and change their names without a gap`, async t => {
     const [one, two] = [await backend(t, 'one'), await backend(t, 'two')];
     const path: Address = { family: 'unix', path: join(await temporaryDirectory(t), 'smtp.sock') };

@@ -4,7 +4,7 @@ import { createTransport } from 'nodemailer';
 import { SMTPServer } from 'smtp-server';
 import t from 'tap';
 import { type Address, formatAddress, ipAddress } from '../../lib/core/address.ts';
-import { mx, startInstance, WITH_NET } from '../support/instance.ts';
+import { mx, startInstance, TRANSPORTS } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { run } from '../support/processes.ts';
@@ -97,7 +97,7 @@ const OFFER = '250-mx.example\r\n250-PIPELINING\r\n250 STARTTLS\r\n';
 /** No TLS: what follows is not smtplb's to understand. */
 const BINARY = Buffer.from(Array.from({ length: 1_000 }, (_, at) => (at * 31) & 0xff));
 
-for (const transport of WITH_NET) {
+for (const transport of TRANSPORTS) {
   t.test(`${transport}: STARTTLS in every spelling passes unchanged, and so does all behind it`, async t => {
     const replies: string[] = [];
     const backend = await startScriptedBackend(t, async connection => {

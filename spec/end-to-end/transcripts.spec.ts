@@ -14,7 +14,7 @@ import { connectClient } from '../support/smtp-client.ts';
 /** How a step's text is cut into segments. */
 type Cuts = (step: Step) => readonly number[];
 
-/** Sessions that smtplb ends itself are told in greeting.spec.ts and foreign.spec.ts. */
+/** Sessions that smtplb ends itself are told in greeting.spec.ts and foreign.wide.spec.ts. */
 const PASSED_ON = TRANSCRIPTS.filter(({ expected }) => expected.phase !== 'refused');
 const ENDED = TRANSCRIPTS.filter(({ expected }) => expected.phase === 'refused');
 /** Byte by byte would be 16,000 segments. */

@@ -1,3 +1,3 @@
 import { runTogether, specsOf } from '../support/together.ts';
 
-await runTogether(specsOf('end-to-end', 1, 6));
+await runTogether(specsOf('end-to-end', 1, 4));

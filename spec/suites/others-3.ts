@@ -1,3 +1,3 @@
 import { runTogether, specsOutside } from '../support/together.ts';
 
-await runTogether(specsOutside('end-to-end', 3, 5));
+await runTogether(specsOutside('end-to-end', 3, 4));

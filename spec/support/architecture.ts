@@ -137,7 +137,7 @@ export function longFiles(files: readonly SourceFile[], lines: number): string[]
 export function oddNames(files: readonly SourceFile[]): string[] {
   const kebab = /^[a-z0-9]+(-[a-z0-9]+)*$/;
   return files.flatMap(({ path }) => {
-    const parts = path.replace(/(\.spec)?\.ts$/, '').split('/');
+    const parts = path.replace(/(\.wide)?(\.spec)?\.ts$/, '').split('/');
     return parts.every(part => kebab.test(part)) ? [] : [`${path} is not in kebab-case`];
   });
 }

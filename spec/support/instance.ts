@@ -25,11 +25,13 @@ export const WITH_NET: readonly TransportName[] =
     ? [...new Set<TransportName>(['net', FASTEST])]
     : TRANSPORTS.filter(name => asked !== 'rest' || name !== 'net');
 /**
- * For what is decided above the transports, checks, verbs, the cluster: the last of them, and of the rest `net`, with which a
- * shard needs no thread of its own.
+ * For what is decided above the transports, checks, verbs, the cluster: the last of them, and of the rest or of all `net`, with
+ * which a shard needs no thread of its own.
  */
 export const ABOVE_TRANSPORTS: readonly TransportName[] =
-  asked === 'rest' ? TRANSPORTS.filter(name => name === 'net') : [FASTEST];
+  asked === 'rest' || asked === 'all'
+    ? TRANSPORTS.filter(name => name === 'net' || (asked === 'all' && name === FASTEST))
+    : [FASTEST];
 export type { TransportName };
 
 async function chosen(): Promise<readonly TransportName[]> {

@@ -14,18 +14,19 @@ const LASTING: readonly string[] = ['TCPServerWrap', 'ProcessWrap'];
 /** USER_HZ, the same on all of Linux. */
 const TICKS_A_SECOND = 100;
 
-/** All spec files but the slow ones, as paths below spec/, in order. */
-function allSpecs(): string[] {
+/** All spec files but the slow ones, as paths below spec/, in order; the wide run's own, or those of `npm test`. */
+function allSpecs(run: 'wide' | 'usual'): string[] {
   return readdirSync(SPECS, { recursive: true, encoding: 'utf8' })
     .map(path => path.replaceAll('\\', '/'))
     .filter(path => /\.spec\.[jt]s$/.test(path) && !path.startsWith('slow/'))
+    .filter(path => /\.wide\.spec\.[jt]s$/.test(path) === (run === 'wide'))
     .sort();
 }
 
 /** A part of those in a folder of spec/: the third of five with `(…, 3, 5)`. */
 export function specsOf(folder: string, part: number, parts: number): string[] {
   return share(
-    allSpecs().filter(path => path.startsWith(`${folder}/`) && isAsked(path)),
+    allSpecs('usual').filter(path => path.startsWith(`${folder}/`) && isAsked(path)),
     part,
     parts,
   );
@@ -40,10 +41,15 @@ function isAsked(path: string): boolean {
 /** A part of those that are not in that folder. */
 export function specsOutside(folder: string, part: number, parts: number): string[] {
   return share(
-    allSpecs().filter(path => !path.startsWith(`${folder}/`)),
+    allSpecs('usual').filter(path => !path.startsWith(`${folder}/`)),
     part,
     parts,
   );
+}
+
+/** A part of those that are too long for `npm test`. */
+export function wideSpecs(part: number, parts: number): string[] {
+  return share(allSpecs('wide'), part, parts);
 }
 
 /** Every so many, since those that take long have neighbours that do. */

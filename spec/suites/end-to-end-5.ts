@@ -1,3 +1,0 @@
-import { runTogether, specsOf } from '../support/together.ts';
-
-await runTogether(specsOf('end-to-end', 5, 6));

@@ -1,3 +1,0 @@
-import { runTogether, specsOutside } from '../support/together.ts';
-
-await runTogether(specsOutside('end-to-end', 5, 5));
