@@ -44,7 +44,12 @@ export class StickyClient implements TimerOwner {
     const { timeoutMs } = sticky;
     this.#next = next;
     const question = { pool: balancer.pool.name, key: this.key, timeoutMs };
-    const serves = (backend: string) => balancer.serving(backend) !== null;
+    const serves = (backend: string) => {
+      const isServing = balancer.serving(backend) !== null;
+      // Known at once, whether or not an answer comes in time: it is given up by the claim.
+      if (!isServing) this.#gone = backend;
+      return isServing;
+    };
     let isNow = true;
     const callOff = memory.recall(question, serves, recalled => {
       if (isNow) this.#answered(recalled);
@@ -89,7 +94,7 @@ export class StickyClient implements TimerOwner {
     if (this.found !== null) return;
     const serves = backend !== null && balancer.serving(backend) !== null;
     this.backend = backend;
-    this.#gone = gone;
+    this.#gone = gone ?? this.#gone;
     this.found = serves || found === 'timeout' ? found : 'hash';
     stats.pools.add(balancer.pool.row, `sticky/${this.found}`);
     const next = this.#next;
