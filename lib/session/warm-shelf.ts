@@ -130,7 +130,9 @@ export class WarmShelf implements WarmOwner {
     if (wheel.now() < this.#pausedUntilMs) return;
     const most = this.#isProven ? WARM_OPENING : 1;
     while (this.size < wanted && this.#opening.size < most) {
-      if (!take(board.backendWarm, row, limit - Atomics.load(board.backendSlots, row))) return;
+      // Those that leave are at the backend as well, until they are gone.
+      const room = limit - Atomics.load(board.backendSlots, row) - this.#leaving.size;
+      if (!take(board.backendWarm, row, room)) return;
       if (!descriptors.spare()) return giveBack(board.backendWarm, row);
       this.#open();
       if (wheel.now() < this.#pausedUntilMs) return; // it has failed at once

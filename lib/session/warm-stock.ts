@@ -32,7 +32,8 @@ export interface WarmSource {
  *
  * - The balancer does not know of them: they hold no slot, and only a session's choice of a backend brings one into use.
  *   They are connections at the backend all the same, so there are never more than `maxConnections` (or what the cluster
- *   grants) leaves room for beside the sessions, to within a tick; nor more than `warm` says, over all shards.
+ *   grants) leaves room for beside the sessions, to within a tick and the moment that leaving takes; nor more than `warm`
+ *   says, over all shards.
  * - They are kept to backends that a session could be given now: up, ready, trusted; to backups only while no other backend
  *   of the pool is. Whoever is not any more has his let go within a tick, and what sessions took is replaced then.
  * - They are not worth a session: where file descriptors run short they are let go.
