@@ -128,11 +128,10 @@ function ofClosedSession(entry: Entry, world: World, nowMs: number): string[] {
   ) {
     found.push('internal without a fault of the program');
   }
-  for (const [at, { temper }] of entry.backends.entries()) {
-    if (record.retries[at]?.fault === 'bad-greeting' && !NONSENSE.includes(temper)) {
-      found.push(`a backend that ${temper} is blamed for its greeting`);
-    }
-  }
+  // Not each backend was tried in vain: from some the operator has sent it on.
+  const blamed = record.retries.filter(({ fault }) => fault === 'bad-greeting').length;
+  if (blamed > entry.backends.filter(({ temper }) => NONSENSE.includes(temper)).length)
+    found.push('a backend that greets well is blamed for its greeting');
   found.push(...ofBytes(entry, record));
   return found.map(what => `${what} [${id} ${record.termination} ${record.cause}/${record.phase}]`);
 }

@@ -277,7 +277,7 @@ export function createWorld(random: Random, faulty: boolean): World {
     else {
       const { name } = random.pick(balancer.pool.backends);
       for (const { session } of open) {
-        if (session.servedBy('mx', name)) session.guard(() => session.cut('maintenance'));
+        if (session.servedBy('mx', name)) session.guard(() => void session.evict());
       }
     }
   };
