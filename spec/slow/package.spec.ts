@@ -1,11 +1,12 @@
 /** What `npm pack` makes, as an operator installs it: without the sources, without tsx, anywhere on the disk. */
 import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { packageRoot, version } from '../../lib/core/package.ts';
 import { startCommand } from '../support/command.ts';
+import { freeAddress } from '../support/free-port.ts';
 import { mx } from '../support/instance.ts';
 import type { Owner } from '../support/owner.ts';
 import { type Exit, run } from '../support/processes.ts';
@@ -62,6 +63,16 @@ t.test('the package runs where it is installed', { timeout: 150_000 }, async t =
     'dist/bin/smtplb.js',
   ])
     t.ok(files.includes(file), file);
+  const beside = await readdir(join(CHECKOUT, 'lib'), { recursive: true, withFileTypes: true });
+  const read = beside
+    .filter(entry => entry.isFile() && !entry.name.endsWith('.ts'))
+    .map(entry => join('dist', relative(CHECKOUT, entry.parentPath), entry.name));
+  t.ok(read.length > 20, `${read.length} files are read beside the modules`);
+  t.same(
+    read.filter(file => !files.includes(file)),
+    [],
+    'all of them are there',
+  );
   t.same(
     files.filter(file => /^(?:lib|bin|spec|bench|\.)/.test(file) || /(?<!\.d)\.ts$/.test(file)),
     [],
@@ -85,9 +96,19 @@ t.test('the package runs where it is installed', { timeout: 150_000 }, async t =
   t.equal(imported.stdout, `${version} function\n`, imported.stderr);
 
   const backend = await startScriptedBackend(t, smtp());
-  const command = await startCommand(t, mx([formatAddress(backend.address)]), {
-    command: [...PLAIN, process.execPath, program],
-  });
+  const redis = `redis://${formatAddress(await freeAddress())}`;
+  const settings = { ...mx([formatAddress(backend.address)]), cluster: { redis } };
+  const command = await startCommand(t, settings, { command: [...PLAIN, process.execPath, program] });
+  const page = await fetch(`http://${formatAddress(command.admin)}/`);
+  const parts = [...(await page.text()).matchAll(/(?:href|src)="\/([a-z]+\.(?:css|js|svg))"/g)].map(
+    ([, part = '']) => part,
+  );
+  t.ok(parts.length > 5, `the page, and ${parts.length} files that it names`);
+  for (const part of parts) {
+    const { status } = await fetch(`http://${formatAddress(command.admin)}/${part}`);
+    t.equal(status, 200, part);
+  }
+  await command.process.printed(/redis is not reachable/);
   const client = await connectClient(t, command.address);
   await client.expect(220);
   await client.command('EHLO packed.example', 250);
