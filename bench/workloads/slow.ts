@@ -5,14 +5,14 @@ import { growthMetric } from './memory.ts';
 import { pause, type Samples, type Workload } from './workload.ts';
 
 /** What every client has to send: more than all buffers on the way could take. */
-const OCTETS = 16_777_216;
+const OCTETS = 67_108_864;
 /** For the buffers on the way to fill. */
 const FILL_MS = 2_000;
 
 /** Senders that are faster than the backend: what is not relayed yet must wait at the sender, not in the balancer. */
 export const slow: Workload = {
   name: 'slow',
-  says: 'sessions in the midst of 16 MiB for a backend that reads some 600 KiB/s of each',
+  says: 'sessions in the midst of 64 MiB for a backend that reads some 600 KiB/s of each',
   count: 50,
   parallel: 1,
   passes: 1,
