@@ -85,12 +85,11 @@ export class BackendSearch
     this.#arm(balancer.pool.queue.timeoutMs);
   }
 
-  /** The session is over, at whatever stage: part of its one exit. */
+  /** The session is over, at whatever stage: part of its one exit, which gives back the slot. */
   close(): void {
     this.#sticky?.close();
     this.#leaveQueue();
     this.#stop();
-    this.#releaseSlot();
   }
 
   onTimeout(): void {

@@ -53,10 +53,11 @@ export function createPossessions(memory: SharedArrayBuffer): Possessions {
 /** Frees what a thread that is gone owned, and empties the memory. Never while it runs. Returns how many objects it was. */
 export function freeAbandoned(memory: SharedArrayBuffer, releases: Releases): number {
   const frees = { session: releases.sslFree, context: releases.contextFree, store: releases.storeFree };
+  const all = parts(memory);
   let freed = 0;
   // Sessions first: they use the others.
   for (const kind of KINDS) {
-    const places = parts(memory)[kind];
+    const places = all[kind];
     for (let at = 0; at < places.length; at++) {
       const place = places[at] as Place;
       if (place === NOWHERE) continue;
