@@ -19,19 +19,16 @@ const asked = process.env['SMTPLB_TRANSPORTS'];
 export const TRANSPORTS = await (asked === undefined ? chosen() : named(asked));
 /** The last of them, for what one transport shows as well as another. */
 export const FASTEST: TransportName = TRANSPORTS.at(-1) ?? 'net';
-/** The reference as well, unless others are named: for tests that tell much in little time. */
+/** The reference as well, unless others are named: for tests that tell much of a transport. */
 export const WITH_NET: readonly TransportName[] =
-  asked === undefined
-    ? [...new Set<TransportName>(['net', FASTEST])]
-    : TRANSPORTS.filter(name => asked !== 'rest' || name !== 'net');
+  asked === undefined ? [...new Set<TransportName>(['net', FASTEST])] : TRANSPORTS;
 /**
- * For what is decided above the transports, checks, verbs, the cluster: the last of them, and of the rest or of all `net`, with
+ * For what is decided above the transports, checks, verbs, the cluster: the last of them, and `net` where it is among them, with
  * which a shard needs no thread of its own.
  */
-export const ABOVE_TRANSPORTS: readonly TransportName[] =
-  asked === 'rest' || asked === 'all'
-    ? TRANSPORTS.filter(name => name === 'net' || (asked === 'all' && name === FASTEST))
-    : [FASTEST];
+export const ABOVE_TRANSPORTS: readonly TransportName[] = TRANSPORTS.filter(
+  name => name === 'net' || name === FASTEST,
+);
 export type { TransportName };
 
 async function chosen(): Promise<readonly TransportName[]> {

@@ -35,7 +35,7 @@ export function specsOf(folder: string, part: number, parts: number): string[] {
 /** Where the transports are run that `npm test` leaves out, a file that asks for none of them has nothing to add. */
 function isAsked(path: string): boolean {
   if (process.env['SMTPLB_TRANSPORTS'] !== 'rest') return true;
-  return /\b(?:(?:ABOVE_)?TRANSPORTS|WITH_NET)\b/.test(readFileSync(new URL(path, SPECS), 'utf8'));
+  return /\bTRANSPORTS\b/.test(readFileSync(new URL(path, SPECS), 'utf8'));
 }
 
 /** A part of those that are not in that folder. */
