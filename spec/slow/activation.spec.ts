@@ -147,15 +147,25 @@ t.test('LISTEN_PID of another process is for another process', async t => {
   t.match(stderr, /listener mx cannot listen on .*another process listens there/);
 });
 
-/** What systemd would read, one message a line: JSON of its words. Node has no datagram sockets for paths. */
+/**
+ * What systemd would read, one message a line: JSON of its words. Node has no datagram sockets for paths. The first time
+ * it hears READY=1 it speaks with the listener on the port given, at once, as a unit ordered after this one would.
+ */
 const RECEIVER = `
 import json, os, socket, sys
 receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 receiver.bind(sys.argv[1])
 print('listening', flush=True)
+greeting = ''
 while True:
     text, fds, _, _ = socket.recv_fds(receiver, 65536, 4)
     for fd in fds: os.close(fd)
+    if text == b'READY=1' and not greeting:
+        with socket.create_connection(('127.0.0.1', int(sys.argv[2]))) as client:
+            greeting = client.recv(512).decode()
+            client.sendall(b'QUIT\\r\\n')
+            client.recv(512)
+        print('greeted:', greeting, flush=True)
     if text != b'BARRIER=1': print(json.dumps(text.decode().split('\\n')), flush=True)
 `;
 
@@ -163,7 +173,8 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
   const backend = await startScriptedBackend(t, smtp());
   const directory = await temporaryDirectory(t);
   const notify = join(directory, 'notify');
-  const receiver = start(t, 'python3', ['-c', RECEIVER, notify]);
+  const listen = await freeAddress();
+  const receiver = start(t, 'python3', ['-c', RECEIVER, notify, String(listen.port)]);
   await receiver.printed(/listening/);
   const words = () =>
     receiver.stdout
@@ -177,7 +188,7 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
   const admin: Address = { family: 'unix', path: join(directory, 'admin.sock') };
   const config = {
     admin: { listen: 'off', socket: admin.path },
-    listeners: [{ name: 'mx', pool: 'mx', listen: '127.0.0.1:0' }],
+    listeners: [{ name: 'mx', pool: 'mx', listen: formatAddress(listen) }],
     pools: [{ name: 'mx', backends: [{ address: formatAddress(backend.address) }] }],
   };
   await writeFile(file, JSON.stringify(config));
@@ -186,7 +197,7 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
     WATCHDOG_USEC: '400000',
   });
   await told('READY=1');
-  t.match(running.stdout, /"msg":"ready"/, 'not before it listens');
+  t.match(receiver.stdout, /^greeted: 220 /m, 'not before it listens');
 
   const startedAt = performance.now();
   const before = words().filter(([word]) => word === 'WATCHDOG=1').length;
