@@ -3,8 +3,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import t from 'tap';
 import { blackHole } from './black-hole.ts';
+import { LOADER, moduleUrl } from './checkout.ts';
 import { eventually, eventuallyEqual, within } from './eventually.ts';
-import { freeAddress, refusingAddress } from './free-port.ts';
+import { freeAddress, freePort, refusingAddress } from './free-port.ts';
 import { parseMetrics } from './metrics.ts';
 import { needs } from './needs.ts';
 import { cutAt, octetByOctet } from './peer.ts';
@@ -130,6 +131,18 @@ t.test('a refusing address refuses, a free one is free', async t => {
   const server = createServer().listen({ host: address.host, port: address.port });
   t.teardown(() => server.close());
   await eventually('the server', () => accepts(address));
+});
+
+t.test('a port is given to nobody else before it is used', async t => {
+  const ask = 'await Promise.all(Array.from({ length: 50 }, () => freePort()))';
+  const script = `const { freePort } = await import(${JSON.stringify(moduleUrl('spec/support/free-port'))});
+    console.log(JSON.stringify(${ask}));`;
+  const node = [...LOADER, '--input-type=module', '--eval', script];
+  const other = await run(t, process.execPath, node);
+  const ours = await Promise.all(Array.from({ length: 50 }, () => freePort()));
+  const all = [...ours, ...(JSON.parse(other.stdout) as number[])];
+  t.equal(all.length, 100);
+  t.equal(new Set(all).size, all.length, 'all are different');
 });
 
 t.test(
