@@ -61,6 +61,13 @@ function share(paths: readonly string[], part: number, parts: number): string[] 
 export async function runTogether(files: readonly string[]): Promise<void> {
   if (await runPlainly()) return;
   const { default: t } = await import('tap');
+  let over = 0;
+  // One file can end the tests of all that follow (`t.end`, and on the outermost level `t.teardown`): they would be missing.
+  process.on('exit', () => {
+    if (over === files.length) return;
+    process.stderr.write(`only ${over} of ${files.length} files have run\n`);
+    process.exitCode = 1;
+  });
   for (const file of files) {
     const before = lasting();
     const [startedAt, cpu, others] = [performance.now(), process.cpuUsage(), childrenSeconds()];
@@ -71,6 +78,7 @@ export async function runTogether(files: readonly string[]): Promise<void> {
     }
     // Tests of one process run in turn: when this one does, the file's own are over.
     await t.test(`${file} leaves nothing running`, async t => {
+      over++;
       const { user, system } = process.cpuUsage(cpu);
       const own = ((user + system) / 1e6).toFixed(1);
       const more = (childrenSeconds() - others).toFixed(1);
