@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import t from 'tap';
 import type { Successor } from '../lib/upgrade.ts';
 import { gone } from './slow/upgrading.ts';
+import { START_MS } from './support/command.ts';
 import type { Owner } from './support/owner.ts';
 import { startScript } from './support/processes.ts';
 
 /** Starts a program that starts itself anew; resolves with what came of that, and the successor's pid. */
 async function upgrade(owner: Owner, behaviour: string, sockets = 1, words = 0) {
   const running = startScript(owner, 'spec/upgrade-process', [behaviour, String(sockets), String(words)]);
-  const [, outcome = ''] = await running.printed(/^outcome (.*)$/m);
+  const [, outcome = ''] = await running.printed(/^outcome (.*)$/m, START_MS);
   const pid = Number(/^successor (\d+)$/m.exec(running.stdout)?.[1] ?? 0);
   owner.teardown(() => {
     if (pid > 0 && existsSync(`/proc/${pid}`)) process.kill(pid, 'SIGKILL');
@@ -32,7 +33,7 @@ t.test('a successor that hangs is ended', async t => {
   const startedAt = performance.now();
   const { running, pid, successor, why } = await upgrade(t, 'hang');
   t.equal(successor.ok, false);
-  t.equal(why, 'the new process was not ready within 1.5 s and has been ended');
+  t.equal(why, 'the new process was not ready within 3 s and has been ended');
   await gone(pid);
   t.equal((await running.exited).exitCode, 0);
   t.comment(`given up and gone after ${((performance.now() - startedAt) / 1_000).toFixed(1)} s`);

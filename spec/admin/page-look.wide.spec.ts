@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { StatusDocument } from '../../lib/admin/status.ts';
 import { startScreen, type View } from '../support/chromium.ts';
+import { freePort } from '../support/free-port.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { madeUpBackend, madeUpCheck, madeUpHistory, madeUpStatus } from './made-up.ts';
@@ -64,13 +65,14 @@ t.test('the status page', needs('chromium'), async t => {
 
   t.test('says when what it shows is old, and comes back by itself', async t => {
     const status = madeUpStatus();
-    const first = await startMadeUpAdmin(t, () => status);
+    const port = await freePort();
+    const first = await startMadeUpAdmin(t, () => status, port);
     const { page } = await open(t, first.url);
     await first.close();
     const lost = page.locator('#lost', { hasText: /Connection lost, last seen \d+ s ago/ });
     await lost.waitFor();
     t.equal(await page.evaluate('getComputedStyle(document.querySelector("main")).filter'), 'grayscale(1)');
-    await startMadeUpAdmin(t, () => ({ ...status, instance: 'back-again' }), first.port);
+    await startMadeUpAdmin(t, () => ({ ...status, instance: 'back-again' }), port);
     await page.locator('#instance', { hasText: 'back-again' }).waitFor();
     await lost.waitFor({ state: 'hidden' });
   });

@@ -47,9 +47,8 @@ t.test('resident memory', async t => {
 const linux = process.platform === 'linux' ? {} : { skip: 'needs Linux' };
 
 t.test('a process is measured with its children', linux, async t => {
-  // The shell stays: it has something to do after its child. The child burns half a second, says so and waits.
-  const burn =
-    'const end = Date.now() + 500; while (Date.now() < end); console.log("done"); process.stdin.resume()';
+  // The shell stays: it has something to do after its child. The child burns time of a processor, says so and waits.
+  const burn = 'while (process.cpuUsage().user < 300_000); console.log("done"); process.stdin.resume()';
   const shell = spawn('/bin/sh', ['-c', '"$0" -e "$1"; exit 3', process.execPath, burn]);
   const exited = once(shell, 'exit');
   await once(shell.stdout, 'data');

@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 /** Runs the real command to its end. */
 function smtplb(owner: Owner, ...args: readonly string[]): Promise<Exit> {
   const [program, ...before] = COMMAND;
-  return run(owner, program, [...before, ...args], { deadlineMs: 20_000 });
+  return run(owner, program, [...before, ...args]);
 }
 
 /** What the command prints and its exit status, without a process of its own: for what ends at once. */

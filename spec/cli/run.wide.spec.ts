@@ -1,7 +1,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { scrape } from '../support/metrics.ts';
@@ -25,7 +25,7 @@ t.test('run with flags balances, answers at --admin, logs JSON lines and ends wi
     ...backends.flatMap(({ address }) => ['--backend', formatAddress(address)]),
     ...['--admin', formatAddress(admin)],
   );
-  await running.printed(/"msg":"ready"/);
+  await running.printed(/"msg":"ready"/, START_MS);
   t.equal(running.stderr, '', 'nothing to warn of on loopback');
 
   const clients = [];
@@ -111,7 +111,7 @@ t.test('a reader of the log that is gone does not end the mail', async t => {
     '--admin',
     formatAddress(admin),
   ]);
-  await running.accepting(admin); // not `listen`: that would be a session
+  await running.accepting(admin, START_MS); // not `listen`: that would be a session
   for (let count = 0; count < 5; count++) {
     const client = await connectClient(t, listen);
     await client.expect(220);

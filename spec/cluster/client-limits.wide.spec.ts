@@ -123,9 +123,13 @@ t.test(
     const all = await Promise.all([0, 1, 2, 3].map(at => instance(t, port, { rate }, 4, at * 3_600_000)));
     for (const { exchange } of all) exchange.start();
     const begunMs = monotonicMs();
+    let gapMs = 0;
+    let lookedMs = begunMs;
     await eventually('some seconds to pass', () => {
       for (const one of all) while (one.enter());
-      return monotonicMs() - begunMs > 4_000;
+      gapMs = Math.max(gapMs, monotonicMs() - lookedMs);
+      lookedMs = monotonicMs();
+      return lookedMs - begunMs > 4_000;
     });
     const elapsedMs = monotonicMs() - begunMs;
     const fair = 8 + elapsedMs / 100;
@@ -133,7 +137,12 @@ t.test(
       `${total(all)} let in over ${Math.round(elapsedMs)} ms; one instance: ${fair.toFixed(0)}; four apart: ${(4 * fair).toFixed(0)}`,
     );
     t.ok(total(all) >= 0.5 * fair, 'and not much less than the rate');
-    t.ok(total(all) <= fair + 3 * 8 + 12, 'three bursts above it at most, and an exchange');
+    // While a busy machine stands still nothing is exchanged, and four have a rate each.
+    const apart = 3 * (8 + gapMs / 100);
+    t.ok(
+      total(all) <= fair + apart + 12,
+      `three bursts above it at most, and an exchange; ${gapMs.toFixed()} ms at a standstill`,
+    );
     for (const { exchange } of all) await exchange.stop();
   },
 );

@@ -116,14 +116,15 @@ t.test('Redis that is late holds up who asks first, and nobody after', redis, as
   const question = [{ pool: 'mx', key: 'c1', timeoutMs: 20 }];
   process.kill('SIGSTOP');
   let from = performance.now();
-  const first = await Promise.all(Array.from({ length: 50 }, () => a.recall(question, 20)));
+  const first = await Promise.all(Array.from({ length: 200 }, () => a.recall(question, 20)));
   const waitedMs = performance.now() - from;
   t.ok(first.every(({ found }) => found === 'timeout'));
-  t.ok(waitedMs < 1_000, `fifty at once have waited ${waitedMs.toFixed()} ms`);
+  // One after the other they would wait for four seconds, and so would the next ones.
+  t.ok(waitedMs < 3_500, `two hundred at once have waited ${waitedMs.toFixed()} ms`);
   from = performance.now();
   for (let count = 0; count < 200; count++) t.equal((await a.recall(question, 20)).found, 'timeout');
   const tookMs = performance.now() - from;
-  t.ok(tookMs < 2_000, `two hundred more, one after the other, ${tookMs.toFixed(1)} ms`);
+  t.ok(tookMs < 3_500, `two hundred more, one after the other, ${tookMs.toFixed(1)} ms`);
   t.comment(`the first ${waitedMs.toFixed()} ms, 200 more ${tookMs.toFixed(1)} ms in all`);
   const toldOfSticky = () =>
     a.log.lines.filter(line => line.includes('sticky')).map(line => line.split(':')[0]);
@@ -143,5 +144,5 @@ t.test('Redis that is late holds up who asks first, and nobody after', redis, as
   from = performance.now();
   t.equal((await a.ask('c1')).found, 'timeout');
   t.equal(await a.claim('c1', 'mx1'), null);
-  t.ok(performance.now() - from < 1_000, 'without a connection nobody waits');
+  t.ok(performance.now() - from < PATIENT_MS, 'without a connection nobody waits');
 });

@@ -69,7 +69,7 @@ const same = (...sharers: readonly Sharer[]) =>
 
 t.test('all change at once, and each has a key before anybody seals with it', redis, async t => {
   const { port } = await startRedis(t);
-  const [a, b] = [sharer(t, port, 1_000), sharer(t, port, 1_000)];
+  const [a, b] = [sharer(t, port, 2_000), sharer(t, port, 2_000)];
   await same(a, b);
   for (let change = 0; change < 2; change++) {
     const before = a.keys()[0] ?? '';

@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import { COMMAND } from '../support/command.ts';
+import { COMMAND, START_MS } from '../support/command.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { page, tableUnder } from '../support/markdown.ts';
 import type { Owner } from '../support/owner.ts';
@@ -32,7 +32,7 @@ async function startWithFile(owner: Owner) {
   };
   await writeFile(file, JSON.stringify(settings)); // JSON is YAML
   const process = start(owner, NODE, [...ARGUMENTS, 'run', '--config', file]);
-  await process.printed(/"msg":"ready"/, 30_000);
+  await process.printed(/"msg":"ready"/, START_MS);
   return { process, listen, admin, file, folder, settings };
 }
 

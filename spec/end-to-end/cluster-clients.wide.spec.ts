@@ -1,5 +1,6 @@
 /** Limits on clients that hold over two whole instances, and without Redis over each by itself. */
 import t from 'tap';
+import { CLIENT_LEASE_MS, HEARTBEAT_MS } from '../../lib/cluster/limits.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { eventually } from '../support/eventually.ts';
 import {
@@ -101,8 +102,13 @@ t.test(`${FIRST}: so many sessions of a client, wherever it connects`, redis, as
   await Promise.all(third.map(leave));
   await a.idle();
   await server.process.stop();
+  const stoppedAt = performance.now();
   const alone = await crowd(t, a, '127.0.0.2', 2 * LIMIT);
-  t.equal(alone.length, LIMIT - second.length, 'what was heard of the others still counts');
+  const tookMs = performance.now() - stoppedAt;
+  t.comment(`${alone.length} were let in within ${tookMs.toFixed()} ms without Redis`);
+  // What was heard is good for a lease, of which a heartbeat or two were over.
+  if (tookMs < CLIENT_LEASE_MS - 2 * HEARTBEAT_MS)
+    t.equal(alone.length, LIMIT - second.length, 'what was heard of the others still counts');
   await eventually('each by itself', async () => {
     alone.push(...(await crowd(t, a, '127.0.0.2', 2 * LIMIT)));
     return alone.length === LIMIT;

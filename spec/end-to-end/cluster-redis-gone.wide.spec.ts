@@ -1,5 +1,6 @@
 /** Redis stops, dies and comes back under sessions; spec/slow/redis-faults.spec.ts has the whole list and the figures. */
 import t from 'tap';
+import { COMMAND_MS } from '../../lib/cluster/limits.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { settle } from '../cluster/leasing.ts';
 import { eventually } from '../support/eventually.ts';
@@ -11,9 +12,6 @@ import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
 const SESSIONS = 30;
-/** Far less than a command to Redis may take: who waited for one would be seen. */
-const SOON_MS = 1_500;
-
 /** The longest that a session waits for its greeting; each is another client, that Redis must be asked about. */
 async function longestWait(owner: Owner, instances: readonly Instance[], net: number): Promise<number> {
   let longest = 0;
@@ -72,11 +70,15 @@ t.test(
 
     const told = [without, stopped, killed].map(ms => ms.toFixed()).join(', ');
     t.comment(`the longest wait for a greeting: with Redis, with one that is stopped, without: ${told} ms`);
-    t.ok(Math.max(stopped, killed) < SOON_MS);
+    t.ok(Math.max(stopped, killed) < COMMAND_MS, 'less than a command may take: nobody waits for one');
     for (const { log } of all) {
       const lines = log.map(({ msg }) => `${msg}`).filter(line => /^redis is (?:not )?reachable/.test(line));
       t.match(lines, [/^redis is reachable/, /^redis is not reachable/, /^redis is reachable/]);
-      t.equal(lines.length, 3, 'one line a change');
+      // A machine that stands still for seconds may bring another change: never two lines for one.
+      t.ok(
+        lines.every((line, at) => /not/.test(line) === (at % 2 === 1)),
+        `one line a change: ${lines.join(', ')}`,
+      );
     }
   },
 );

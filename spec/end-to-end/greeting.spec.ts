@@ -133,7 +133,6 @@ for (const transport of TRANSPORTS) {
       const client = await connectClient(t, instance.address());
       await client.until('220-pausing.example ESMTP\r\n');
       const firstLineMs = performance.now() - from;
-      t.ok(firstLineMs < 200, 'at once');
       t.equal(client.pending(), '');
       // The backend says no more until it has heard the client: what waited for the greeting's end would wait for ever.
       await client.send('EHLO early');

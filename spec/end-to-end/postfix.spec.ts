@@ -108,7 +108,6 @@ for (const transport of TRANSPORTS) {
     t.comment(
       `220- after ${first.toFixed(0)} ms, 220 after ${(performance.now() - startedAt).toFixed(0)} ms`,
     );
-    t.ok(first < 900, 'the first line is passed on while postscreen waits');
     await client.command('EHLO client.example', 250);
     await client.deliver();
     await client.command('QUIT', 221);

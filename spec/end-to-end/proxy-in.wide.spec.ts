@@ -59,7 +59,6 @@ async function scene(
     transport,
     mx([formatAddress(backend.address)], pool, {
       proxyProtocol: { from: ['127.0.0.1/32'] },
-      timeouts: { proxyHeader: '300ms' },
       ...listener,
     }),
   );
@@ -113,17 +112,20 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test(`${transport}: ${name} half sent, or late, ends the session and dials nobody`, async t => {
-      const { instance, backend } = await scene(t, transport);
-      for (const part of [0, 1, 7, header.length - 1]) {
-        const client = await connectClient(t, instance.address());
-        const startedAt = performance.now();
-        if (part > 0) await client.write(header.subarray(0, part));
-        t.not(await client.closed, 'self');
-        const waited = performance.now() - startedAt;
-        t.ok(waited >= 250 && waited < 900, `closed after ${waited.toFixed(0)} ms of 300`);
-        t.equal(client.octets, 0);
-      }
-      // The deadline is not renewed by an octet.
+      const { instance, backend } = await scene(t, transport, {}, { timeouts: { proxyHeader: '300ms' } });
+      await Promise.all(
+        [0, 1, 7, header.length - 1].map(async part => {
+          const client = await connectClient(t, instance.address());
+          const startedAt = performance.now();
+          if (part > 0) await client.write(header.subarray(0, part));
+          t.not(await client.closed, 'self');
+          const waited = performance.now() - startedAt;
+          // Where nothing is said of it, it is five seconds.
+          t.ok(waited >= 250 && waited < 4_500, `closed after ${waited.toFixed(0)} ms of 300`);
+          t.equal(client.octets, 0);
+        }),
+      );
+      // The deadline is not renewed by an octet: all but the last of them would take seconds.
       const dribbling = await connectClient(t, instance.address());
       const startedAt = performance.now();
       for (let at = 0; dribbling.closing === 'open' && at < header.length - 1; at++) {

@@ -36,7 +36,7 @@ const settings = (
   instance: string,
   backends: readonly ScriptedBackend[],
   port: number | null,
-  sticky: object = { timeout: '500ms' },
+  sticky: object = { timeout: '1s' },
 ) => ({
   instance,
   admin: { listen: '127.0.0.1:0', token: TOKEN },
@@ -112,7 +112,7 @@ for (const transport of ABOVE_TRANSPORTS) {
 
   t.test(`${transport}: an instance alone remembers by itself; a drained backend gives way`, async t => {
     const backends = await three(t);
-    const sticky = { by: 'client-network', timeout: '500ms' };
+    const sticky = { by: 'client-network', timeout: '1s' };
     // Another shard that has seen the client would hear of its move only with its next claim.
     const a = await startInstance(t, transport, { ...settings('a', backends, null, sticky), shards: 1 });
     const home = await servedBy(t, a, '127.0.1.1');

@@ -249,7 +249,7 @@ for (const transport of TRANSPORTS) {
             {},
             {
               ...listener(certificate, { mode: 'implicit' }),
-              timeouts: { handshake: '300ms' },
+              timeouts: { handshake: '1s' },
             },
           ),
         );

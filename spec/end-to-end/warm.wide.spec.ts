@@ -144,11 +144,11 @@ for (const transport of TRANSPORTS) {
         await connection.write('421 4.7.0 too many of you\r\n');
         connection.end();
       });
-      const pool = { warm: 8, passiveHealth: { failures: 3, pause: '100ms', maxPause: '1h' } };
+      const pool = { warm: 8, passiveHealth: { failures: 3, pause: '500ms', maxPause: '1h' } };
       const instance = await startInstance(t, transport, mx([formatAddress(backend.address)], pool));
       await instance.logged('the ejection', line => /left alone|eject/.test(String(line['msg'])));
       t.equal(backend.connections.length, 3, 'one at a time, and the third is one too many');
-      t.equal(await became(instance, 'failed'), 3);
+      t.ok((await became(instance, 'failed')) >= 3);
       await warmAre(instance, 0);
     },
   );
@@ -193,7 +193,8 @@ for (const transport of TRANSPORTS) {
       const client = await connectClient(t, instance.address());
       await client.expect(220);
       await warmAre(instance, 1);
-      t.equal(open(backend).length, 2);
+      // One that is renewed is gone for a moment.
+      await eventuallyEqual('as many as there may be', () => open(backend).length, 2);
       t.ok((await became(instance, 'expired')) >= 2);
       await client.command('QUIT', 221);
       client.end();
@@ -254,8 +255,11 @@ t.test(
     });
     for (const mode of ['none', 'starttls']) {
       const tls = mode === 'none' ? { mode } : { mode, ca: authority.certFile, serverName: 'mx.example' };
-      const pool = { identity: 'xclient', xclient: { required: true }, tls, warm: { size: 2, maxAge: '1s' } };
-      const instance = await startInstance(t, FASTEST, mx([formatAddress(postfix.address)], pool));
+      const warming = async (maxAge: string) => {
+        const pool = { identity: 'xclient', xclient: { required: true }, tls, warm: { size: 2, maxAge } };
+        return startInstance(t, FASTEST, mx([formatAddress(postfix.address)], pool));
+      };
+      const instance = await warming('1h');
       await warmAre(instance, 2);
       const from = mode === 'none' ? '127.0.0.7' : '127.0.0.8';
       const client = await connectClient(t, instance.address(), { from });
@@ -269,9 +273,11 @@ t.test(
       t.match(await instance.sessions(1), [
         { connectMs: 0, ...(mode === 'starttls' && { backendTls: /TLS/ }) },
       ]);
-      await eventually('some are renewed', async () => (await became(instance, 'expired')) >= 2);
-      await warmAre(instance, 2);
       await instance.stop();
+      const renewing = await warming('1s');
+      await eventually('some are renewed', async () => (await became(renewing, 'expired')) >= 2);
+      await warmAre(renewing, 2);
+      await renewing.stop();
     }
     t.notMatch(await postfix.log(), /lost connection|timeout|warning:/);
   },

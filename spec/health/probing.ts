@@ -2,7 +2,7 @@
 import type { Address } from '../../lib/core/address.ts';
 import type { CheckedBackend, CheckOptions } from '../../lib/health/options.ts';
 import { LEAVE_MS, type ProbeResult, startProbe } from '../../lib/health/probe.ts';
-import { within } from '../support/eventually.ts';
+import { PATIENCE_MS, within } from '../support/eventually.ts';
 
 type Settings = Partial<CheckOptions> & Pick<Partial<CheckedBackend>, 'identity'>;
 
@@ -32,8 +32,8 @@ export function checked(address: Address, settings: Settings = {}): CheckedBacke
 export async function probed(address: Address, settings: Settings = {}): Promise<ProbeResult> {
   const backend = checked(address, settings);
   const { result, closed } = startProbe(backend);
-  const found = await within('a result', result, backend.check.timeoutMs + 1_000);
-  await within('the end of the probe', closed, LEAVE_MS + 1_000);
+  const found = await within('a result', result, backend.check.timeoutMs + PATIENCE_MS);
+  await within('the end of the probe', closed, LEAVE_MS + PATIENCE_MS);
   if (found === null) throw new Error('a probe that was not cancelled has a result');
   return found;
 }

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { packageRoot } from '../../lib/core/package.ts';
-import { COMMAND, startCommand } from '../support/command.ts';
+import { COMMAND, START_MS, startCommand } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { mx } from '../support/instance.ts';
@@ -128,10 +128,10 @@ t.test(
     ]);
     await activated.printed(/Listening on/);
     const client = await connectClient(t, listen);
-    await client.expect(220, 30_000);
+    await client.expect(220, START_MS);
     await client.command('QUIT', 221);
     // A shard may serve before the instance has said that it is ready.
-    await activated.printed(/"msg":"ready"/);
+    await activated.printed(/"msg":"ready"/, START_MS);
     t.notMatch(activated.stdout, /no listener wants/);
     client.end();
     const { exitCode } = await activated.stop();

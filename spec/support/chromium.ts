@@ -1,5 +1,6 @@
 /** Debian's Chromium, steered by playwright-core: real style, layout, focus and content security policy. */
 import { type BrowserContextOptions, type ConsoleMessage, chromium, type Page } from 'playwright-core';
+import { PATIENCE_MS } from './eventually.ts';
 import { pathOf } from './needs.ts';
 import type { Owner } from './owner.ts';
 
@@ -46,7 +47,7 @@ export async function startScreen(owner: Owner): Promise<Screen> {
   const newTab = async (options: BrowserContextOptions = {}): Promise<Page> => {
     const context = await browser.newContext(options);
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     return page;
   };
   const shared = await newTab();

@@ -34,7 +34,7 @@ export interface Running {
   write(text: string): void;
   /** Sends a signal to the program itself. */
   kill(signal: NodeJS.Signals): void;
-  /** SIGTERM, then SIGKILL for it and its children after `graceMs`. Resolves when it has ended. */
+  /** SIGTERM, then SIGKILL for it and its children after `graceMs` (default `PATIENCE_MS`). Resolves when it has ended. */
   stop(graceMs?: number): Promise<Exit>;
 }
 
@@ -131,7 +131,7 @@ export function start(
     kill(signal) {
       child.kill(signal);
     },
-    async stop(graceMs = 5_000) {
+    async stop(graceMs = PATIENCE_MS) {
       if (!hasExited) {
         child.kill('SIGTERM');
         child.kill('SIGCONT'); // a test may have stopped it

@@ -86,7 +86,6 @@ for (const name of TRANSPORTS) {
       gone.connection.reset();
       t.equal(await other.told.closed(), 'reset');
       t.comment(`${who}: passed on after ${(performance.now() - begunMs).toFixed(1)} ms`);
-      t.ok(performance.now() - begunMs < 1_000, 'within a second');
       await eventuallyEqual('the end', () => ends.join(), end);
     }
   });
