@@ -1,8 +1,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { main } from '../../lib/cli/main.ts';
 import { version } from '../../lib/core/package.ts';
+import { called } from '../support/called.ts';
 import { COMMAND } from '../support/command.ts';
 import type { Owner } from '../support/owner.ts';
 import { type Exit, run } from '../support/processes.ts';
@@ -12,24 +12,6 @@ import { temporaryDirectory } from '../support/temporary-directory.ts';
 function smtplb(owner: Owner, ...args: readonly string[]): Promise<Exit> {
   const [program, ...before] = COMMAND;
   return run(owner, program, [...before, ...args]);
-}
-
-/** What the command prints and its exit status, without a process of its own: for what ends at once. */
-async function called(...args: readonly string[]) {
-  const printed = { stdout: '', stderr: '' };
-  const own = { stdout: process.stdout.write, stderr: process.stderr.write };
-  for (const stream of ['stdout', 'stderr'] as const) {
-    process[stream].write = (text: string | Uint8Array) => {
-      printed[stream] += String(text);
-      return true;
-    };
-  }
-  try {
-    const exitCode = await main(args);
-    return { exitCode, ...printed };
-  } finally {
-    for (const stream of ['stdout', 'stderr'] as const) process[stream].write = own[stream];
-  }
 }
 
 /** Writes a configuration and returns its path. */

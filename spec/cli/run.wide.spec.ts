@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { called } from '../support/called.ts';
 import { COMMAND, START_MS } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
@@ -66,7 +67,7 @@ t.test('an address that is taken is a sentence and status 1', async t => {
   const backend = ['--backend', '127.0.0.1:9'];
   const admin = formatAddress(await freeAddress());
 
-  const listener = await smtplb(t, 'run', '--listen', taken, ...backend, '--admin', admin).exited;
+  const listener = await called('run', '--listen', taken, ...backend, '--admin', admin);
   t.equal(listener.exitCode, 1);
   t.match(
     listener.stderr,
@@ -82,10 +83,9 @@ t.test('an address that is taken is a sentence and status 1', async t => {
 
 t.test('a backend name without an address is a sentence and status 1', async t => {
   const admin = formatAddress(await freeAddress());
-  const exit = await smtplb(
-    t,
+  const exit = await called(
     ...['run', '--listen', '127.0.0.1:0', '--backend', 'mx.invalid:25', '--admin', admin],
-  ).exited;
+  );
   t.equal(exit.exitCode, 1);
   t.match(exit.stderr, /smtplb: backend \S+mx\.invalid:25: the name mx\.invalid has no address/);
 });

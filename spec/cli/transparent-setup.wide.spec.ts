@@ -1,6 +1,7 @@
 /** The rules for transparent addresses, made and taken away in a network namespace of the test's own. */
 import { spawnSync } from 'node:child_process';
 import t from 'tap';
+import { called } from '../support/called.ts';
 import { COMMAND } from '../support/command.ts';
 import { lastResort } from '../support/last-resort.ts';
 import { needs, needsRoot } from '../support/needs.ts';
@@ -55,7 +56,7 @@ t.test('what it does not take', needs('ip'), async t => {
     [['--table', '254'], /--table is one of the system/],
     [['--install'], /Unknown option/],
   ] as const) {
-    const { exitCode, stderr } = await run(t, program, [...before, 'transparent-setup', ...flags]);
+    const { exitCode, stderr } = await called('transparent-setup', ...flags);
     t.equal(exitCode, 2);
     t.match(stderr, why);
   }

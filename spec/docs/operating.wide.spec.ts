@@ -3,11 +3,12 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
+import { called } from '../support/called.ts';
 import { COMMAND, START_MS } from '../support/command.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { page, tableUnder } from '../support/markdown.ts';
 import type { Owner } from '../support/owner.ts';
-import { run, start } from '../support/processes.ts';
+import { start } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
@@ -124,7 +125,7 @@ t.test('the verbs of the page are commands, with these flags', async t => {
   const commands = [...OPERATING.matchAll(/^\| `smtplb (\w+)([^`]*)` \| (.*) \|$/gm)];
   t.ok(commands.length >= 9);
   for (const [, verb = '', , text] of commands) {
-    const { exitCode, stdout } = await run(t, NODE, [...ARGUMENTS, verb, '--help']);
+    const { exitCode, stdout } = await called(verb, '--help');
     t.equal(exitCode, 0, verb);
     t.match(stdout, new RegExp(`smtplb ${verb}`));
     for (const flag of coded(text).filter(word => word.startsWith('--'))) t.ok(stdout.includes(flag), flag);

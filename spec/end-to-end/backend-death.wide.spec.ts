@@ -38,53 +38,62 @@ const DEATHS: readonly {
 ];
 
 for (const transport of WITH_NET) {
-  for (const { at, lines, last, heard } of DEATHS) {
-    for (const how of ['close', 'reset'] as const) {
-      t.test(
-        `${transport}: a backend that dies at ${at} (${how}) takes the session with it, nothing is made up`,
-        async t => {
-          const dying = await startScriptedBackend(t, smtp({ dieAt: at, how }));
-          const good = await startScriptedBackend(t, smtp());
-          const instance = await startInstance(
-            t,
-            transport,
-            mx([formatAddress(dying.address), { address: formatAddress(good.address), backup: true }]),
-          );
-          const client = await connectClient(t, instance.address());
-          await client.expect(220);
-          for (const line of lines) await client.command(line);
-          const from = performance.now();
-          await client.write(last);
-          await client.expectClosed(how === 'close' ? 'fin' : 'rst');
-          const tookMs = performance.now() - from;
-          client.end();
-          t.equal(
-            client.received.toString('latin1'),
-            heard,
-            'the client has heard the backend and nobody else',
-          );
-          t.equal(good.connections.length, 0, 'nothing is replayed to another');
-          t.equal(
-            dying.connections[0]?.received.toString('latin1'),
-            lines.map(line => `${line}\r\n`).join('') + last,
-            'each octet once',
-          );
-          const [record] = await instance.sessions(1);
-          const inHandshake = at === 'ehlo';
-          t.match(record, {
-            backend: 'b1',
-            retries: [],
-            phase: inHandshake ? 'handshaking' : 'relaying',
-            cause: how === 'reset' ? 'backend-reset' : inHandshake ? 'backend-closed' : 'normal',
-            bytesFromClient: dying.connections[0]?.octets,
-            bytesFromBackend: heard.length,
-          });
-          await instance.idle();
-          t.comment(`closed ${tookMs.toFixed(1)} ms after; record ${record?.['termination']}`);
-        },
-      );
-    }
-  }
+  t.test(`${transport}: a backend that dies takes the session with it, nothing is made up`, async t => {
+    const scenes = await Promise.all(
+      DEATHS.flatMap(death => (['close', 'reset'] as const).map(how => ({ ...death, how }))).map(
+        async scene => ({
+          ...scene,
+          pool: `${scene.at}-${scene.how}`,
+          dying: await startScriptedBackend(t, smtp({ dieAt: scene.at, how: scene.how })),
+          good: await startScriptedBackend(t, smtp()),
+        }),
+      ),
+    );
+    const instance = await startInstance(t, transport, {
+      listeners: scenes.map(({ pool }) => ({ name: pool, pool })),
+      pools: scenes.map(({ pool, dying, good }) => ({
+        name: pool,
+        backends: [
+          { name: 'b1', address: formatAddress(dying.address) },
+          { name: 'b2', address: formatAddress(good.address), backup: true },
+        ],
+      })),
+    });
+    for (const { at, how, pool, lines, last, heard, dying, good } of scenes)
+      await t.test(`at ${at} (${how})`, async t => {
+        const client = await connectClient(t, instance.address(pool));
+        await client.expect(220);
+        for (const line of lines) await client.command(line);
+        const from = performance.now();
+        await client.write(last);
+        await client.expectClosed(how === 'close' ? 'fin' : 'rst');
+        const tookMs = performance.now() - from;
+        client.end();
+        t.equal(
+          client.received.toString('latin1'),
+          heard,
+          'the client has heard the backend and nobody else',
+        );
+        t.equal(good.connections.length, 0, 'nothing is replayed to another');
+        t.equal(
+          dying.connections[0]?.received.toString('latin1'),
+          lines.map(line => `${line}\r\n`).join('') + last,
+          'each octet once',
+        );
+        const record = await instance.sessionAt(pool);
+        const inHandshake = at === 'ehlo';
+        t.match(record, {
+          backend: 'b1',
+          retries: [],
+          phase: inHandshake ? 'handshaking' : 'relaying',
+          cause: how === 'reset' ? 'backend-reset' : inHandshake ? 'backend-closed' : 'normal',
+          bytesFromClient: dying.connections[0]?.octets,
+          bytesFromBackend: heard.length,
+        });
+        await instance.idle();
+        t.comment(`closed ${tookMs.toFixed(1)} ms after; record ${record['termination']}`);
+      });
+  });
 
   t.test(
     `${transport}: a backend that dies with replies on their way: they arrive, then the end`,

@@ -1,9 +1,9 @@
 /** What operators say to a whole cluster, and what its instances know of each other. */
 import t from 'tap';
 import type { ClusterDocument } from '../../lib/admin/cluster-status.ts';
-import { main } from '../../lib/cli/main.ts';
 import { formatAddress } from '../../lib/core/address.ts';
 import { call, post, status } from '../support/admin-api.ts';
+import { called } from '../support/called.ts';
 import { eventually } from '../support/eventually.ts';
 import { freeAddress } from '../support/free-port.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
@@ -60,21 +60,10 @@ async function soon(instance: Instance, backend: string, expected: string): Prom
 
 /** What a command prints, and with what status it ends. */
 async function printed(instance: Instance, ...args: readonly string[]): Promise<string> {
-  const own = { stdout: process.stdout.write, stderr: process.stderr.write };
-  let text = '';
   process.env['SMTPLB_ADMIN_TOKEN'] = TOKEN;
-  for (const stream of ['stdout', 'stderr'] as const) {
-    process[stream].write = (chunk: string | Uint8Array) => {
-      text += String(chunk);
-      return true;
-    };
-  }
-  try {
-    return `${await main([...args, '--admin', formatAddress(instance.admin)])} ${text}`;
-  } finally {
-    delete process.env['SMTPLB_ADMIN_TOKEN'];
-    for (const stream of ['stdout', 'stderr'] as const) process[stream].write = own[stream];
-  }
+  const { exitCode, stdout, stderr } = await called(...args, '--admin', formatAddress(instance.admin));
+  delete process.env['SMTPLB_ADMIN_TOKEN'];
+  return `${exitCode} ${stdout}${stderr}`;
 }
 
 t.test(

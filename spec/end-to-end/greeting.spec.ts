@@ -41,37 +41,46 @@ const BAD_GREETINGS = [
 ] as const;
 
 for (const transport of TRANSPORTS) {
-  for (const [what, text] of BAD_GREETINGS) {
-    t.test(
-      `${transport}: a backend whose greeting is no greeting (${what}) is left, and ejected`,
-      async t => {
-        const bad = await startScriptedBackend(t, greet(text));
-        const good = await startScriptedBackend(t, smtp());
-        const instance = await startInstance(
-          t,
-          transport,
-          mx([formatAddress(bad.address), { address: formatAddress(good.address), backup: true }], {
-            passiveHealth: { failures: 2, pause: '1m', maxPause: '1m' },
-          }),
-        );
+  t.test(`${transport}: a backend whose greeting is no greeting is left, and ejected`, async t => {
+    const scenes = await Promise.all(
+      BAD_GREETINGS.map(async ([what, text], at) => ({
+        what,
+        pool: `p${at}`,
+        bad: await startScriptedBackend(t, greet(text)),
+        good: await startScriptedBackend(t, smtp()),
+      })),
+    );
+    const instance = await startInstance(t, transport, {
+      listeners: scenes.map(({ pool }) => ({ name: pool, pool })),
+      pools: scenes.map(({ pool, bad, good }) => ({
+        name: pool,
+        passiveHealth: { failures: 2, pause: '1m', maxPause: '1m' },
+        backends: [
+          { name: 'b1', address: formatAddress(bad.address) },
+          { name: 'b2', address: formatAddress(good.address), backup: true },
+        ],
+      })),
+    });
+    for (const [at, { what, pool, bad, good }] of scenes.entries())
+      await t.test(what, async t => {
         for (let count = 1; count <= 3; count++) {
-          const client = await connectClient(t, instance.address());
+          const client = await connectClient(t, instance.address(pool));
           await deliverOne(client);
           t.equal(greetings(client), 1);
           t.match(client.received.toString('latin1'), /^220 backend\.example ESMTP\r\n/);
         }
         t.equal(bad.connections.length, 2, 'two failures eject it');
         t.ok(good.connections.every(one => one.received.toString('latin1') === ONE_MESSAGE));
-        for (const record of (await instance.sessions(3)).slice(0, 2)) {
-          t.match(record, { backend: 'b2', retries: [{ backend: 'b1', fault: 'bad-greeting' }] });
+        for (const record of (await instance.sessions(3 * at + 3)).slice(3 * at, 3 * at + 2)) {
+          t.match(record, { pool, backend: 'b2', retries: [{ backend: 'b1', fault: 'bad-greeting' }] });
         }
         const metrics = await instance.metrics();
-        t.equal(metrics.value('smtplb_backend_failures_total', { backend: 'b1', reason: 'bad-greeting' }), 2);
-        t.equal(metrics.value('smtplb_backend_ejected', { backend: 'b1' }), 1);
+        const failures = { pool, backend: 'b1', reason: 'bad-greeting' };
+        t.equal(metrics.value('smtplb_backend_failures_total', failures), 2);
+        t.equal(metrics.value('smtplb_backend_ejected', { pool, backend: 'b1' }), 1);
         await instance.idle();
-      },
-    );
-  }
+      });
+  });
 
   for (const [what, first, text] of [
     ['without CRLF', '220 ', 'x'],

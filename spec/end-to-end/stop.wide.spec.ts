@@ -3,7 +3,7 @@ import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
 import { type Command, startCommand } from '../support/command.ts';
 import { eventually, within } from '../support/eventually.ts';
-import { mx, WITH_NET } from '../support/instance.ts';
+import { ABOVE_TRANSPORTS, mx, WITH_NET } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
 import { startSmtpSink, startSmtpSource } from '../support/postfix-tools.ts';
@@ -145,7 +145,10 @@ for (const transport of WITH_NET) {
     );
     t.match(exit.stdout, /"msg":"stopped"/);
   });
+}
 
+// Signals are heard above the transports.
+for (const transport of ABOVE_TRANSPORTS) {
   for (const second of ['SIGTERM', 'SIGINT'] as const) {
     t.test(`${transport}: a second signal, ${second}, ends all at once`, async t => {
       const backend = await startScriptedBackend(t, smtp());

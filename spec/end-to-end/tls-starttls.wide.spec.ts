@@ -1,6 +1,6 @@
 import t from 'tap';
 import { formatAddress } from '../../lib/core/address.ts';
-import { createAuthority, type TestCertificate } from '../support/certificates.ts';
+import { createAuthority, type TestAuthority, type TestCertificate } from '../support/certificates.ts';
 import { eventually } from '../support/eventually.ts';
 import { type Instance, mx, startInstance, TRANSPORTS, type TransportName } from '../support/instance.ts';
 import { needs } from '../support/needs.ts';
@@ -15,14 +15,23 @@ const listener = ({ certFile, keyFile }: TestCertificate, tls: Readonly<Record<s
   tls: { certificates: [{ cert: certFile, key: keyFile }], ...tls },
 });
 
+interface Issued {
+  readonly authority: TestAuthority;
+  readonly certificate: TestCertificate;
+}
+
+async function issued(owner: Owner): Promise<Issued> {
+  const authority = await createAuthority(owner);
+  return { authority, certificate: await authority.issue({ names: ['mx.example.net'] }) };
+}
+
 async function start(
   owner: Owner,
   transport: TransportName,
+  { authority, certificate }: Issued,
   tls: Readonly<Record<string, unknown>>,
   script: Script = smtp({ capabilities: OFFERS }),
 ) {
-  const authority = await createAuthority(owner);
-  const certificate = await authority.issue({ names: ['mx.example.net'] });
   const backend = await startScriptedBackend(owner, script);
   const instance = await startInstance(
     owner,
@@ -48,8 +57,9 @@ async function recordOf(instance: Instance) {
 
 for (const transport of TRANSPORTS) {
   t.test(`${transport}: STARTTLS ends here`, needs('openssl'), async t => {
+    const certified = await issued(t);
     t.test('the offer is ours, the handshake too, and the mail goes on inside of it', async t => {
-      const world = await start(t, transport, { mode: 'starttls' });
+      const world = await start(t, transport, certified, { mode: 'starttls' });
       const { authority, instance } = world;
       const client = await connectStarttls(t, instance.address(), trusting(authority.cert));
       t.strictSame(
@@ -88,7 +98,7 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test('a backend that offers none, one with a reply of one line, HELO and LHLO', async t => {
-      const { instance } = await start(t, transport, { mode: 'starttls' }, async connection => {
+      const { instance } = await start(t, transport, certified, { mode: 'starttls' }, async connection => {
         await connection.write('220-wait\r\n');
         await connection.write('220 mx\r\n');
         for (;;) {
@@ -110,7 +120,7 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test('required: nothing of a mail before TLS, and nothing of it reaches the backend', async t => {
-      const world = await start(t, transport, { mode: 'starttls', required: true });
+      const world = await start(t, transport, certified, { mode: 'starttls', required: true });
       const client = await connectClient(t, world.instance.address());
       await client.expect(220);
       await client.command('EHLO c', 250);
@@ -139,16 +149,22 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test('answers come in the order of the commands, whoever gives them', async t => {
-      const world = await start(t, transport, { mode: 'starttls', required: true }, async connection => {
-        await connection.write('220 mx\r\n');
-        for (;;) {
-          const line = await connection.until('\r\n').catch(() => undefined);
-          if (line === undefined) return connection.end();
-          await eventually('a while', () => true);
-          const reply = line.startsWith('EHLO') ? '250-mx\r\n250 SIZE\r\n' : `250 ${line}`;
-          await connection.writePieces([...reply].map(octet => Buffer.from(octet, 'latin1')));
-        }
-      });
+      const world = await start(
+        t,
+        transport,
+        certified,
+        { mode: 'starttls', required: true },
+        async connection => {
+          await connection.write('220 mx\r\n');
+          for (;;) {
+            const line = await connection.until('\r\n').catch(() => undefined);
+            if (line === undefined) return connection.end();
+            await eventually('a while', () => true);
+            const reply = line.startsWith('EHLO') ? '250-mx\r\n250 SIZE\r\n' : `250 ${line}`;
+            await connection.writePieces([...reply].map(octet => Buffer.from(octet, 'latin1')));
+          }
+        },
+      );
       const client = await connectClient(t, world.instance.address());
       await client.expect(220);
       await client.write(
@@ -176,7 +192,7 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test('after TLS the greetings from before count no more', async t => {
-      const world = await start(t, transport, { mode: 'starttls' });
+      const world = await start(t, transport, certified, { mode: 'starttls' });
       const client = await connectStarttls(t, world.instance.address());
       await client.command('MAIL FROM:<a@b.example>', /^503 5\.5\.1 /);
       await client.command('DATA', /^503 5\.5\.1 /);
@@ -189,7 +205,7 @@ for (const transport of TRANSPORTS) {
     });
 
     t.test('a handshake that stalls holds nobody else, and ends by its deadline', async t => {
-      const world = await start(t, transport, { mode: 'starttls' });
+      const world = await start(t, transport, certified, { mode: 'starttls' });
       const { instance } = world;
       const config = instance.server;
       t.ok(config);
@@ -217,8 +233,10 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(`${transport}: implicit TLS`, needs('openssl'), async t => {
+    const certified = await issued(t);
+    const { certificate } = certified;
     t.test('TLS first, then as ever, and STARTTLS is not offered', async t => {
-      const world = await start(t, transport, { mode: 'implicit' });
+      const world = await start(t, transport, certified, { mode: 'implicit' });
       const client = await connectTls(t, world.instance.address(), trusting(world.authority.cert));
       await client.expect(220);
       t.strictSame(capabilitiesOf(await client.command('EHLO c', 250)), ['PIPELINING', '8BITMIME']);
@@ -238,8 +256,6 @@ for (const transport of TRANSPORTS) {
     t.test(
       'no backend is dialled before the handshake is whole; plaintext and silence end there',
       async t => {
-        const authority = await createAuthority(t);
-        const certificate = await authority.issue({ names: ['mx.example.net'] });
         const backend = await startScriptedBackend(t, smtp());
         const instance = await startInstance(
           t,
@@ -273,8 +289,6 @@ for (const transport of TRANSPORTS) {
     );
 
     t.test('who is refused hears it in TLS: an alert before the handshake, 421 after it', async t => {
-      const authority = await createAuthority(t);
-      const certificate = await authority.issue({ names: ['mx.example.net'] });
       const settings = (extra: Readonly<Record<string, unknown>>) =>
         mx(
           ['127.0.0.1:1'],

@@ -1,3 +1,3 @@
 import { runTogether, wideSpecs } from '../support/together.ts';
 
-await runTogether(wideSpecs(2, 4));
+await runTogether(wideSpecs(2, 8));

@@ -1,3 +1,3 @@
 import { runTogether, wideSpecs } from '../support/together.ts';
 
-await runTogether(wideSpecs(3, 4));
+await runTogether(wideSpecs(3, 8));

@@ -1,0 +1,3 @@
+import { runTogether, specsOnOthers } from '../support/together.ts';
+
+await runTogether(specsOnOthers('end-to-end', 3, 4));
