@@ -284,9 +284,10 @@ for (const transport of TRANSPORTS) {
   });
 
   t.test(`${transport}: stopping refuses who waits and lets the others finish`, async t => {
-    const { instance } = await scene(t, transport, address =>
-      mx([{ address, maxConnections: 1 }], { queue: { size: 10, timeout: '1m' } }),
-    );
+    const { instance } = await scene(t, transport, address => ({
+      ...mx([{ address, maxConnections: 1 }], { queue: { size: 10, timeout: '1m' } }),
+      drainTimeout: '1m',
+    }));
     const busy = await served(t, instance.address());
     const waiting: SmtpClient[] = [];
     for (const act of Object.values(MANNERS)) {

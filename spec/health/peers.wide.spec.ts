@@ -31,8 +31,11 @@ t.test(
       `smtpd_tls_key_file = ${certificate.key}`,
       'smtpd_tls_security_level = may',
     ];
-    for (const postscreen of [false, true]) {
-      for (const identity of ['none', 'proxy-v1', 'proxy-v2'] as const) {
+    const kinds = [false, true].flatMap(postscreen =>
+      (['none', 'proxy-v1', 'proxy-v2'] as const).map(identity => ({ postscreen, identity })),
+    );
+    await Promise.all(
+      kinds.map(async ({ postscreen, identity }) => {
         const proxyProtocol = identity !== 'none';
         const main = postscreen ? [] : tls;
         const postfix = await startPostfix(t, { postscreen, proxyProtocol, main });
@@ -57,8 +60,8 @@ t.test(
         t.equal(await postfix.delivered(), 0, 'and nothing was sent');
         t.comment(`${what}:\n${log.replaceAll(/^.*?postfix\//gm, '')}`);
         await postfix.stop();
-      }
-    }
+      }),
+    );
   },
 );
 
@@ -66,15 +69,17 @@ t.test(
   'a TCP check is a lost connection to Postfix, and no more than that',
   needsRoot('postfix'),
   async t => {
-    for (const identity of ['none', 'proxy-v1', 'proxy-v2'] as const) {
-      const postfix = await startPostfix(t, { proxyProtocol: identity !== 'none' });
-      t.match(await probed(postfix.address, { type: 'tcp', identity }), { outcome: 'ok' });
-      await postfix.logged(/disconnect from/);
-      const log = await logOf(postfix);
-      t.match(log, /lost connection after CONNECT/);
-      t.notMatch(log, /warning|error/, identity);
-      await postfix.stop();
-    }
+    await Promise.all(
+      (['none', 'proxy-v1', 'proxy-v2'] as const).map(async identity => {
+        const postfix = await startPostfix(t, { proxyProtocol: identity !== 'none' });
+        t.match(await probed(postfix.address, { type: 'tcp', identity }), { outcome: 'ok' });
+        await postfix.logged(/disconnect from/);
+        const log = await logOf(postfix);
+        t.match(log, /lost connection after CONNECT/);
+        t.notMatch(log, /warning|error/, identity);
+        await postfix.stop();
+      }),
+    );
   },
 );
 
@@ -89,15 +94,17 @@ t.test(
       ['postscreen that drops', { postscreen: true, main: ['postscreen_greet_action = drop'] }],
       ['postscreen that enforces', { postscreen: true, main: ['postscreen_greet_action = enforce'] }],
     ];
-    for (const [what, options] of kinds) {
-      const postfix = await startPostfix(t, options);
-      for (const identity of ['proxy-v1', 'proxy-v2'] as const) {
-        const found = await probed(postfix.address, { identity });
-        t.equal(found.outcome, 'proxy-not-understood', `${what}, ${identity}: ${found.detail}`);
-        t.match(found.detail, MISUNDERSTOOD);
-      }
-      await postfix.stop();
-    }
+    await Promise.all(
+      kinds.map(async ([what, options]) => {
+        const postfix = await startPostfix(t, options);
+        for (const identity of ['proxy-v1', 'proxy-v2'] as const) {
+          const found = await probed(postfix.address, { identity });
+          t.equal(found.outcome, 'proxy-not-understood', `${what}, ${identity}: ${found.detail}`);
+          t.match(found.detail, MISUNDERSTOOD);
+        }
+        await postfix.stop();
+      }),
+    );
 
     const picky = await startPostfix(t, {
       proxyProtocol: true,
@@ -118,20 +125,22 @@ t.test(
   'Postfix that expects a PROXY header and gets none is silent, then busy',
   needsRoot('postfix'),
   async t => {
-    for (const postscreen of [false, true]) {
-      const main = [`${postscreen ? 'postscreen' : 'smtpd'}_upstream_proxy_timeout = 1s`];
-      const postfix = await startPostfix(t, { proxyProtocol: true, postscreen, main });
-      t.match(await probed(postfix.address, { timeoutMs: 300 }), {
-        outcome: 'timeout',
-        detail:
-          /no end of the greeting in time; a backend that expects a PROXY header.* compare the identity of the pool/,
-      });
-      t.match(await probed(postfix.address), {
-        outcome: 'busy',
-        detail: /"421 4\.3\.[02] .*; Postfix says that too where it expects a PROXY header and gets none/,
-      });
-      await postfix.stop();
-    }
+    await Promise.all(
+      [false, true].map(async postscreen => {
+        const main = [`${postscreen ? 'postscreen' : 'smtpd'}_upstream_proxy_timeout = 3s`];
+        const postfix = await startPostfix(t, { proxyProtocol: true, postscreen, main });
+        t.match(await probed(postfix.address, { timeoutMs: 1_000 }), {
+          outcome: 'timeout',
+          detail:
+            /no end of the greeting in time; a backend that expects a PROXY header.* compare the identity of the pool/,
+        });
+        t.match(await probed(postfix.address), {
+          outcome: 'busy',
+          detail: /"421 4\.3\.[02] .*; Postfix says that too where it expects a PROXY header and gets none/,
+        });
+        await postfix.stop();
+      }),
+    );
   },
 );
 
