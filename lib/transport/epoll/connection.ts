@@ -31,6 +31,8 @@ export const IS = {
   CLOSED: 1 << 9,
   /** The kernel looks whether its peer is still there. */
   KEPT_ALIVE: 1 << 10,
+  /** Gives much at a time: its relay moves it through the shard's pipe. */
+  BULK: 1 << 11,
 } as const;
 
 /** Everything is told at once when it is watched, and then only what is new. */
@@ -40,7 +42,7 @@ const READ_EVENTS = EPOLL.IN | EPOLL.PRI | EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR;
 const READ_ON_EVENTS = EPOLL.PRI | EPOLL.RDHUP | EPOLL.HUP | EPOLL.ERR;
 
 /** Octets read at a time; after so many a session waits for its next turn. */
-const READ_OCTETS = 65_536;
+export const READ_OCTETS = 65_536;
 /** The same for reads that gave less: a sender of urgent data has us read on (`READ_ON`) for as long as he likes. */
 export const READS = 16;
 

@@ -1,16 +1,7 @@
 import type { Relay, RelayEnd, RelayHandler } from '../contract.ts';
-import { ARENA } from '../linux/layout.ts';
 import { SILENT } from '../silent.ts';
-import { type EpollConnection, IS, type Mover, READS } from './connection.ts';
+import { type EpollConnection, IS, type Mover, READ_OCTETS, READS } from './connection.ts';
 import type { Loop } from './loop.ts';
-
-/**
- * Octets read at a time. What the other side does not take is held, so this bounds a direction's memory; large reads
- * save system calls where both sides are fast. So it doubles with each full read that was passed on whole, and halves
- * when one was not.
- */
-const LEAST_OCTETS = 65_536;
-const MOST_OCTETS = ARENA.INBOX_OCTETS;
 
 /**
  * Moves bytes between two connections until both are closed; see `Transport.relay`. From the kernel into the inbox and
@@ -25,8 +16,6 @@ export class EpollRelay implements Relay, Mover {
   /** Null once the relay is over. */
   #handler: RelayHandler | null;
   readonly #loop: Loop;
-  #octetsFirst = LEAST_OCTETS;
-  #octetsSecond = LEAST_OCTETS;
 
   constructor(first: EpollConnection, second: EpollConnection, handler: RelayHandler, loop: Loop) {
     this.#first = first;
@@ -62,7 +51,6 @@ export class EpollRelay implements Relay, Mover {
   advance(from: EpollConnection): void {
     const to = this.#otherOf(from);
     const { libc, pipe } = this.#loop;
-    const most = from === this.#first ? this.#octetsFirst : this.#octetsSecond;
     // A side that is broken has its own turn coming; until then nothing can be passed to it.
     let reads = 0;
     while (
@@ -71,17 +59,20 @@ export class EpollRelay implements Relay, Mover {
       !to.is(IS.CONNECTING | IS.BROKEN)
     ) {
       if (++reads > READS) return this.#loop.enqueue(from);
-      const isBulk = most > LEAST_OCTETS;
+      const isBulk = from.is(IS.BULK);
+      const most = isBulk ? pipe.helpingFor(to.descriptor) : READ_OCTETS;
       const count = isBulk ? pipe.fill(from.descriptor, most) : libc.receive(from.descriptor, most);
       if (count > 0) {
         this.#count(from, count);
         // The pipe may have been full: only the next look tells that there is nothing left.
         if (count < most && !isBulk && !from.is(IS.READ_ON)) from.state &= ~IS.READABLE;
         const whole = isBulk ? this.#passOn(to, count) : this.#pass(to, count);
-        if (count < LEAST_OCTETS) this.#setOctets(from, LEAST_OCTETS);
-        if (count < most) continue;
-        this.#setOctets(from, whole ? Math.min(most * 2, MOST_OCTETS) : Math.max(most / 2, LEAST_OCTETS));
-        if (whole) return this.#loop.enqueue(from);
+        if (count < most) {
+          if (count < READ_OCTETS) from.state &= ~IS.BULK;
+        } else if (whole) {
+          from.state |= IS.BULK;
+          return this.#loop.enqueue(from);
+        }
       } else if (!from.readStops(count)) {
         return;
       } else if (from.is(IS.READ_ENDED)) {
@@ -122,11 +113,6 @@ export class EpollRelay implements Relay, Mover {
   #count(from: EpollConnection, count: number): void {
     if (from === this.#first) this.bytesFromFirst += count;
     else this.bytesFromSecond += count;
-  }
-
-  #setOctets(from: EpollConnection, octets: number): void {
-    if (from === this.#first) this.#octetsFirst = octets;
-    else this.#octetsSecond = octets;
   }
 
   #otherOf(side: EpollConnection): EpollConnection {

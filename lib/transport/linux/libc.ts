@@ -51,6 +51,8 @@ export interface Libc {
   setAbortive(descriptor: number): Result;
   /** Takes the error that a socket holds, as a result; 0 where it holds none. */
   takeError(descriptor: number): Result;
+  /** Octets the kernel would take for a socket just now, about; below one: none. */
+  room(descriptor: number): Result;
   setNonBlocking(descriptor: number): Result;
   /** Another descriptor for the same socket. */
   duplicate(descriptor: number): Result;
@@ -198,6 +200,10 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
     arena.set(address, ARENA.ADDRESS);
     return address.length;
   };
+  const readOption = (descriptor: number, option: number, octets: number): Result => {
+    words[lengthWord] = octets;
+    return result(getOption(descriptor, SOCKET.SOL_SOCKET, option, OPTION, LENGTH));
+  };
   const addressLength = (): number => Math.min(words[lengthWord] as number, ARENA.ADDRESS_OCTETS);
 
   return {
@@ -260,10 +266,13 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
       return result(setOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.LINGER, OPTION, LINGER_OCTETS));
     },
     takeError(descriptor) {
-      words[optionWord] = 0;
-      words[lengthWord] = INT_OCTETS;
-      const returned = getOption(descriptor, SOCKET.SOL_SOCKET, SOCKET.ERROR, OPTION, LENGTH);
-      return returned < 0 ? -errno() : -(words[optionWord] as number);
+      const read = readOption(descriptor, SOCKET.ERROR, INT_OCTETS);
+      return read < 0 ? read : -(words[optionWord] as number);
+    },
+    room(descriptor) {
+      const { OPTION: option, OCTETS, LIMIT, QUEUED } = SOCKET.MEMORY;
+      const read = readOption(descriptor, option, OCTETS);
+      return read < 0 ? read : (words[optionWord + LIMIT] as number) - (words[optionWord + QUEUED] as number);
     },
     setNonBlocking(descriptor) {
       words[optionWord] = 1;

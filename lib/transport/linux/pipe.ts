@@ -1,9 +1,13 @@
 import { CLOSED, type DescriptorHolder, type DescriptorTable } from './descriptor.ts';
 import { type Result, systemError } from './errno.ts';
+import { ARENA } from './layout.ts';
 import type { Libc } from './libc.ts';
 
 /** Octets the pipe is asked to hold. Where the kernel does not grant them it holds less, and takes less at a time. */
 const PIPE_OCTETS = 1_048_576;
+/** Octets of a helping. */
+const LEAST_OCTETS = 4_096;
+const MOST_OCTETS = ARENA.INBOX_OCTETS;
 
 /**
  * A pipe of the shard's own, by which octets go from one socket to another without being copied (splice(2)). It is empty
@@ -22,6 +26,14 @@ export class Pipe {
     if (typeof made === 'number') throw systemError('pipe2', made, 'for a shard');
     table.adopt(this.#out, made.out);
     table.adopt(this.#into, made.into);
+  }
+
+  /**
+   * Octets to take at a time for a socket: as many as it has room for, within bounds. What it does not take must be held
+   * for it, so that a session whose sender is faster than its receiver would cost memory for as long as it lasts.
+   */
+  helpingFor(descriptor: number): number {
+    return Math.min(Math.max(this.#libc.room(descriptor), LEAST_OCTETS), MOST_OCTETS);
   }
 
   /** Takes what a socket has received, at most `most` octets; as `Libc.receive`. Next comes `empty`. */

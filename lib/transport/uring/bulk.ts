@@ -6,7 +6,6 @@ import type { UringConnection } from './connection.ts';
 export const BULK_OCTETS = 32_768;
 /** Reads of one bulk transfer before the others have their turn. */
 const READS = 8;
-const READ_OCTETS = 262_144;
 
 /**
  * How a turn of a bulk transfer ended: nothing is left to read for now; nothing was, and little before, so that it seems
@@ -23,14 +22,15 @@ export type PumpEnd = 'dry' | 'over' | 'stalled' | 'turn-over' | Result;
 export function pump(pipe: Pipe, from: UringConnection, to: UringConnection): PumpEnd {
   const before = from.relayed;
   for (let read = 0; read < READS; read++) {
-    const length = pipe.fill(from.descriptor, READ_OCTETS);
+    const most = pipe.helpingFor(to.descriptor);
+    const length = pipe.fill(from.descriptor, most);
     if (length <= 0) {
       if (length !== AGAIN) return length;
       break;
     }
     from.relayed += length;
     if (!to.sendNow(length)) return 'stalled';
-    if (length < BULK_OCTETS) break;
+    if (length < BULK_OCTETS && length < most) break;
     if (read === READS - 1) return 'turn-over';
   }
   return from.relayed - before < BULK_OCTETS ? 'over' : 'dry';

@@ -1,7 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
-import { createDescriptorTable, openDescriptorRecord } from '../../../lib/transport/linux/descriptor.ts';
+import {
+  CLOSED,
+  createDescriptorTable,
+  openDescriptorRecord,
+} from '../../../lib/transport/linux/descriptor.ts';
 import { AGAIN } from '../../../lib/transport/linux/errno.ts';
 import { HERE, loadForeign } from '../../../lib/transport/linux/foreign.ts';
 import { bindLibc } from '../../../lib/transport/linux/libc.ts';
@@ -64,5 +68,31 @@ else {
     const heard: Buffer[] = [];
     for await (const chunk of to.peer) heard.push(chunk as Buffer);
     t.ok(Buffer.concat([...heard, rest]).equals(said), 'what went and what was left is what was said');
+  });
+
+  t.test('a helping is what the other socket has room for, so that little is left', async t => {
+    const table = createDescriptorTable(libc, openDescriptorRecord());
+    t.teardown(() => table.closeAll());
+    const pipe = new Pipe(libc, table);
+    const [from, to] = [await pair(t), await pair(t)];
+    to.peer.pause();
+    from.peer.write(Buffer.alloc(16 * 1_048_576));
+    const first = pipe.helpingFor(to.descriptor);
+    t.equal(first, MOST, 'nothing is in its way yet');
+
+    let [passed, left, helpings] = [0, 0, 0];
+    await eventually('a helping that was not taken whole', () => {
+      for (;;) {
+        const count = pipe.fill(from.descriptor, pipe.helpingFor(to.descriptor));
+        if (count === AGAIN) return false;
+        const sent = Math.max(0, pipe.empty(to.descriptor, count));
+        [passed, left, helpings] = [passed + sent, count - sent, helpings + 1];
+        if (left > 0) return pipe.rest(left).length === left;
+      }
+    });
+    t.comment(`${passed} octets went in ${helpings} helpings, ${left} of the last were left`);
+    t.ok(left <= MOST / 8, `${left}`);
+    t.ok(pipe.helpingFor(to.descriptor) < MOST / 8, 'nor would more be taken now');
+    t.ok(pipe.helpingFor(CLOSED) > 0, 'a socket that is closed has no room, and the next call says so');
   });
 }
