@@ -33,7 +33,14 @@ await build({
   splitting: true,
   chunkNames: 'lib/parts/[name]-[hash]',
 });
-await build({ ...OPTIONS, entryPoints: { 'bin/shard': 'lib/shard/worker.ts' } });
+// The thread's program is kept as text (`lib/shard/spawn.ts`), which only scripts can be run from.
+await build({
+  ...OPTIONS,
+  entryPoints: { 'bin/shard': 'lib/shard/worker.ts' },
+  format: 'cjs',
+  supported: { 'dynamic-import': false },
+  outExtension: { '.js': '.cjs' },
+});
 
 // What the program reads beside its modules.
 cpSync(path('lib'), path(`${tree}/lib`), { recursive: true, filter: from => !from.endsWith('.ts') });

@@ -8,7 +8,7 @@ import { isOutOfMemory } from '../transport/linux/errno.ts';
 import { createNetTransport } from '../transport/net/transport.ts';
 import { createLineGate } from './line-gate.ts';
 import type { Answers, FromWorker, Request, ToWorker, WorkerStart } from './messages.ts';
-import { type PreparedUpdate, startShard } from './shard.ts';
+import { type PreparedUpdate, type Shard, startShard } from './shard.ts';
 import { createKeeperOverMessages } from './sticky-messages.ts';
 
 if (parentPort === null) throw new Error('this is the entry of a worker thread');
@@ -37,86 +37,95 @@ async function openFast(name: FastTransportName): Promise<FastTransport> {
   }
 }
 
-const fast = kind === 'net' ? null : await openFast(kind);
-const stats = openShardStats(memory.stats);
-const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
-  tell({ type: 'lines', lines: ready }),
-);
-const sticky = createKeeperOverMessages(tell);
-const shard = startShard({
-  keeper: sticky.keeper,
-  board: openBoard(memory.board, memory.holdings),
-  stats,
-  descriptors,
-  number,
-  transport: fast ?? createNetTransport(onError),
-  onRecords: lines.add,
-  onBackendEvent: event => tell({ type: 'backend', event }),
-  onError,
-});
-let prepared: PreparedUpdate | null = null;
-/** Requests are done one after the other, but for a drain, during which others are answered. */
-let turn: Promise<unknown> = Promise.resolve();
+/** Does what the main thread asks of a shard. Requests are done one after the other, but for a drain, during which others are answered. */
+function createServant(shard: Shard): (id: number, request: Request) => void {
+  let prepared: PreparedUpdate | null = null;
+  let turn: Promise<unknown> = Promise.resolve();
 
-async function answer(request: Request): Promise<Answers[keyof Answers]> {
-  switch (request.ask) {
-    case 'prepare':
-      prepared = await shard.prepare(request.snapshot, request.places);
-      return prepared.bound;
-    case 'commit':
-      await prepared?.commit();
-      prepared = null;
-      return null;
-    case 'abort':
-      await prepared?.abort();
-      prepared = null;
-      return null;
-    case 'publish':
-      shard.publish(request.pools);
-      return null;
-    case 'views':
-      return shard.views(request.filter);
-    case 'end-sessions':
-      return shard.endSessions(request.pool, request.backend);
-    case 'close':
-      await shard.close(request.handedOver);
-      return null;
-    case 'drain':
-      await shard.drain(request.handedOver);
-      return null;
-  }
-}
-
-async function respond(id: number, request: Request): Promise<void> {
-  try {
-    tell({ type: 'answer', id, value: await answer(request) });
-  } catch (error) {
-    tell({ type: 'failure', id, message: error instanceof Error ? error.message : String(error) });
-  }
-}
-
-port.on('message', (message: ToWorker) => {
-  switch (message.type) {
-    case 'ask': {
-      const { id, request } = message;
-      if (request.ask === 'drain') void turn.then(() => respond(id, request));
-      else turn = turn.then(() => respond(id, request));
-      return;
+  async function answer(request: Request): Promise<Answers[keyof Answers]> {
+    switch (request.ask) {
+      case 'prepare':
+        prepared = await shard.prepare(request.snapshot, request.places);
+        return prepared.bound;
+      case 'commit':
+        await prepared?.commit();
+        prepared = null;
+        return null;
+      case 'abort':
+        await prepared?.abort();
+        prepared = null;
+        return null;
+      case 'publish':
+        shard.publish(request.pools);
+        return null;
+      case 'views':
+        return shard.views(request.filter);
+      case 'end-sessions':
+        return shard.endSessions(request.pool, request.backend);
+      case 'close':
+        await shard.close(request.handedOver);
+        return null;
+      case 'drain':
+        await shard.drain(request.handedOver);
+        return null;
     }
-    case 'recalled':
-    case 'claimed':
-      return sticky.onMessage(message);
-    case 'cut':
-      return shard.cut();
-    case 'end':
-      fast?.close();
-      process.exit(0);
   }
-});
-fast?.start();
-tell({ type: 'ready', wake: fast?.wakeDescriptor ?? null });
+
+  async function respond(id: number, request: Request): Promise<void> {
+    try {
+      tell({ type: 'answer', id, value: await answer(request) });
+    } catch (error) {
+      tell({ type: 'failure', id, message: error instanceof Error ? error.message : String(error) });
+    }
+  }
+
+  return (id, request) => {
+    if (request.ask === 'drain') void turn.then(() => respond(id, request));
+    else turn = turn.then(() => respond(id, request));
+  };
+}
+
+/** Rejects where the transport cannot be had, which ends the thread. */
+async function serve(): Promise<void> {
+  const fast = kind === 'net' ? null : await openFast(kind);
+  const stats = openShardStats(memory.stats);
+  const lines = createLineGate(instance, memory.linesTaken, stats.signs, ready =>
+    tell({ type: 'lines', lines: ready }),
+  );
+  const sticky = createKeeperOverMessages(tell);
+  const shard = startShard({
+    keeper: sticky.keeper,
+    board: openBoard(memory.board, memory.holdings),
+    stats,
+    descriptors,
+    number,
+    transport: fast ?? createNetTransport(onError),
+    onRecords: lines.add,
+    onBackendEvent: event => tell({ type: 'backend', event }),
+    onError,
+  });
+  const onRequest = createServant(shard);
+  port.on('message', (message: ToWorker) => {
+    switch (message.type) {
+      case 'ask':
+        return onRequest(message.id, message.request);
+      case 'recalled':
+      case 'claimed':
+        return sticky.onMessage(message);
+      case 'cut':
+        return shard.cut();
+      case 'end':
+        fast?.close();
+        process.exit(0);
+    }
+  });
+  fast?.start();
+  tell({ type: 'ready', wake: fast?.wakeDescriptor ?? null });
+}
 
 /** Errors cross with name, message and stack; anything odd that was thrown crosses as text. */
 function cloneable(error: unknown): unknown {
   return error instanceof Error ? error : String(error);
 }
+
+void serve();

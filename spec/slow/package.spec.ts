@@ -1,5 +1,5 @@
 /** What `npm pack` makes, as an operator installs it: without the sources, without tsx, anywhere on the disk. */
-import { mkdir, readdir, readFile, symlink } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -52,8 +52,9 @@ async function installed(owner: Owner): Promise<Installed> {
   return { project, home, files };
 }
 
+const { project, home, files } = await installed(t);
+
 t.test('the package runs where it is installed', { timeout: 150_000 }, async t => {
-  const { project, home, files } = await installed(t);
   t.comment(`${files.length} files`);
   for (const file of [
     'LICENSE',
@@ -119,4 +120,44 @@ t.test('the package runs where it is installed', { timeout: 150_000 }, async t =
   const { exitCode, stderr } = await command.process.stop();
   t.same([exitCode, stderr], [0, '']);
   t.match(command.sessions(), [{ cause: 'normal', helloName: 'packed.example' }]);
+});
+
+/** At USR2 it ends every thread that the program has started. */
+const THREAD_ENDER = `
+import threads from 'node:worker_threads';
+import { syncBuiltinESMExports } from 'node:module';
+const started = [];
+threads.Worker = class extends threads.Worker {
+  constructor(...args) {
+    super(...args);
+    started.push(this);
+  }
+};
+syncBuiltinESMExports();
+process.on('SIGUSR2', () => started.forEach(thread => thread.terminate()));
+`;
+
+t.test('a shard that is lost after another version was installed is replaced by one of its own', async t => {
+  const ender = join(project, 'ender.mjs');
+  await writeFile(ender, THREAD_ENDER);
+  const backend = await startScriptedBackend(t, smtp());
+  const program = join(home, 'dist', 'bin', 'smtplb.js');
+  const command = await startCommand(
+    t,
+    { ...mx([formatAddress(backend.address)]), transport: 'auto', shards: 1 },
+    { command: [...PLAIN, process.execPath, '--import', ender, program] },
+  );
+  const modules = files.filter(file => /^dist\/.*\.c?js$/.test(file));
+  t.ok(modules.includes('dist/bin/shard.cjs'));
+  for (const file of modules) await writeFile(join(home, file), 'another version, which says so');
+
+  command.process.kill('SIGUSR2');
+  await command.process.printed(/the shard has been replaced/);
+  const client = await connectClient(t, command.address);
+  await client.expect(220);
+  await client.command('QUIT', 221);
+  client.end();
+  await command.idle();
+  // The last of the tests here: what is installed is of no use any more.
+  t.notMatch(command.process.stdout, /cannot be replaced/);
 });
