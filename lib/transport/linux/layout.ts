@@ -53,7 +53,7 @@ export const SOCKET = {
   LINGER: 13,
   REUSEPORT: 15,
   /** SO_MEMINFO: nine 32-bit words, and which of them say what may be queued to send, and what is. See sock_diag.h. */
-  MEMORY: { OPTION: 55, OCTETS: 36, LIMIT: 3, QUEUED: 5 },
+  MEMORY: { OPTION: 55, OCTETS: 36, UNIX_QUEUED: 2, LIMIT: 3, QUEUED: 5 },
   SOL_TCP: 6,
   TCP_NODELAY: 1,
   TCP_KEEPIDLE: 4,

@@ -270,9 +270,11 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
       return read < 0 ? read : -(words[optionWord] as number);
     },
     room(descriptor) {
-      const { OPTION: option, OCTETS, LIMIT, QUEUED } = SOCKET.MEMORY;
+      const { OPTION: option, OCTETS, LIMIT, QUEUED, UNIX_QUEUED } = SOCKET.MEMORY;
       const read = readOption(descriptor, option, OCTETS);
-      return read < 0 ? read : (words[optionWord + LIMIT] as number) - (words[optionWord + QUEUED] as number);
+      if (read < 0) return read;
+      const at = (word: number): number => words[optionWord + word] as number;
+      return at(LIMIT) - Math.max(at(QUEUED), at(UNIX_QUEUED));
     },
     setNonBlocking(descriptor) {
       words[optionWord] = 1;
@@ -292,10 +294,7 @@ export function bindLibc({ library, addressOf, errno, layout }: LibcOptions): Li
   };
 }
 
-export interface RingOptions {
-  readonly library: LibraryHandle;
-  readonly addressOf: (bytes: Uint8Array) => bigint;
-  readonly errno: () => number;
+export interface RingOptions extends Omit<LibcOptions, 'layout'> {
   /** The memory at an address that `mmap` gave. */
   readonly view: (address: bigint, octets: number) => ArrayBuffer;
 }

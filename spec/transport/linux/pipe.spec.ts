@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import type { Address } from '../../../lib/core/address.ts';
 import {
   CLOSED,
   createDescriptorTable,
@@ -8,10 +10,12 @@ import {
 } from '../../../lib/transport/linux/descriptor.ts';
 import { AGAIN } from '../../../lib/transport/linux/errno.ts';
 import { HERE, loadForeign } from '../../../lib/transport/linux/foreign.ts';
+import { SOCKET } from '../../../lib/transport/linux/layout.ts';
 import { bindLibc } from '../../../lib/transport/linux/libc.ts';
 import { Pipe } from '../../../lib/transport/linux/pipe.ts';
 import { encodeAddress } from '../../../lib/transport/linux/sockaddr.ts';
 import { eventually } from '../../support/eventually.ts';
+import { temporaryDirectory } from '../../support/temporary-directory.ts';
 
 const MOST = 262_144;
 
@@ -21,13 +25,16 @@ else {
   const libc = bindLibc(foreign);
 
   /** A descriptor, and the socket at its other end. */
-  async function pair(t: Test): Promise<{ descriptor: number; peer: Socket }> {
+  async function pair(t: Test, path?: string): Promise<{ descriptor: number; peer: Socket }> {
     const server = createServer();
-    await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+    const where = path === undefined ? { host: '127.0.0.1', port: 0 } : { path };
+    await new Promise<void>(resolve => server.listen(where, resolve));
     const accepted = new Promise<Socket>(resolve => server.once('connection', resolve));
-    const descriptor = libc.socket(2);
     const { port } = server.address() as AddressInfo;
-    libc.connect(descriptor, encodeAddress({ family: 'ipv4', host: '127.0.0.1', port }) as Uint8Array);
+    const address: Address =
+      path === undefined ? { family: 'ipv4', host: '127.0.0.1', port } : { family: 'unix', path };
+    const descriptor = libc.socket(path === undefined ? SOCKET.AF_INET : SOCKET.AF_UNIX);
+    libc.connect(descriptor, encodeAddress(address) as Uint8Array);
     const peer = await accepted;
     t.teardown(() => {
       peer.destroy();
@@ -70,29 +77,31 @@ else {
     t.ok(Buffer.concat([...heard, rest]).equals(said), 'what went and what was left is what was said');
   });
 
-  t.test('a helping is what the other socket has room for, so that little is left', async t => {
-    const table = createDescriptorTable(libc, openDescriptorRecord());
-    t.teardown(() => table.closeAll());
-    const pipe = new Pipe(libc, table);
-    const [from, to] = [await pair(t), await pair(t)];
-    to.peer.pause();
-    from.peer.write(Buffer.alloc(16 * 1_048_576));
-    const first = pipe.helpingFor(to.descriptor);
-    t.equal(first, MOST, 'nothing is in its way yet');
+  for (const family of ['ipv4', 'unix'])
+    t.test(`${family}: a helping is what the other socket has room for, so that little is left`, async t => {
+      const table = createDescriptorTable(libc, openDescriptorRecord());
+      t.teardown(() => table.closeAll());
+      const pipe = new Pipe(libc, table);
+      const path = family === 'unix' ? join(await temporaryDirectory(t), 'to.sock') : undefined;
+      const [from, to] = [await pair(t), await pair(t, path)];
+      to.peer.pause();
+      from.peer.write(Buffer.alloc(16 * 1_048_576));
+      const first = pipe.helpingFor(to.descriptor);
+      t.ok(first > MOST / 2, `${first}: nothing is in its way yet`);
 
-    let [passed, left, helpings] = [0, 0, 0];
-    await eventually('a helping that was not taken whole', () => {
-      for (;;) {
-        const count = pipe.fill(from.descriptor, pipe.helpingFor(to.descriptor));
-        if (count === AGAIN) return false;
-        const sent = Math.max(0, pipe.empty(to.descriptor, count));
-        [passed, left, helpings] = [passed + sent, count - sent, helpings + 1];
-        if (left > 0) return pipe.rest(left).length === left;
-      }
+      let [passed, left, helpings] = [0, 0, 0];
+      await eventually('a helping that was not taken whole', () => {
+        for (;;) {
+          const count = pipe.fill(from.descriptor, pipe.helpingFor(to.descriptor));
+          if (count === AGAIN) return false;
+          const sent = Math.max(0, pipe.empty(to.descriptor, count));
+          [passed, left, helpings] = [passed + sent, count - sent, helpings + 1];
+          if (left > 0) return pipe.rest(left).length === left;
+        }
+      });
+      t.comment(`${passed} octets went in ${helpings} helpings, ${left} of the last were left`);
+      t.ok(left <= MOST / 8, `${left}`);
+      t.ok(pipe.helpingFor(to.descriptor) < MOST / 8, 'nor would more be taken now');
+      t.ok(pipe.helpingFor(CLOSED) > 0, 'a socket that is closed has no room, and the next call says so');
     });
-    t.comment(`${passed} octets went in ${helpings} helpings, ${left} of the last were left`);
-    t.ok(left <= MOST / 8, `${left}`);
-    t.ok(pipe.helpingFor(to.descriptor) < MOST / 8, 'nor would more be taken now');
-    t.ok(pipe.helpingFor(CLOSED) > 0, 'a socket that is closed has no room, and the next call says so');
-  });
 }
