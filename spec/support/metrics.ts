@@ -1,5 +1,6 @@
 /** Reading a metrics page as Prometheus would (text exposition format 0.0.4). */
-import { type Address, formatAddress } from '../../lib/core/address.ts';
+import type { Address } from '../../lib/core/address.ts';
+import { call } from './admin-api.ts';
 
 /** Label values to look for; a sample may have more labels. */
 export type Labels = Readonly<Record<string, string>>;
@@ -24,10 +25,10 @@ export interface Metrics {
 
 /** Fetches and parses `/metrics` from an admin listener. Rejects for any status but 200. */
 export async function scrape(address: Address, path = '/metrics'): Promise<Metrics> {
-  const response = await fetch(`http://${formatAddress(address)}${path}`);
-  if (response.status !== 200)
-    throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
-  return parseMetrics(await response.text());
+  // On a connection of its own: one that is kept may be closed by the other side just when it is used again.
+  const { status, text } = await call(address, path);
+  if (status !== 200) throw new Error(`${path} answered ${status}: ${text}`);
+  return parseMetrics(text);
 }
 
 /** Parses a metrics page. Throws for a line that is neither sample, comment nor empty. */

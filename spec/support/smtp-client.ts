@@ -1,6 +1,7 @@
 /** A raw SMTP client: says exactly what it is told to, and reads replies. */
 import { connect, type Socket } from 'node:net';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
+import { resetSocket } from '../../lib/transport/net/reset.ts';
 import { PATIENCE_MS, within } from './eventually.ts';
 import type { Owner } from './owner.ts';
 import { createPeer, type Peer, type PeerOptions } from './peer.ts';
@@ -50,7 +51,8 @@ export async function connectClient(
     allowHalfOpen: true,
     ...(from === undefined ? {} : { localAddress: from }),
   });
-  owner.teardown(() => socket.destroy());
+  // Who only says that it has no more to say can keep an instance that drains waiting.
+  owner.teardown(() => (address.family === 'unix' ? socket.destroy() : resetSocket(socket)));
   await within(`a connection to ${formatAddress(address)}`, connected(socket), deadlineMs);
   return smtpOver(socket, options);
 }
