@@ -2,21 +2,22 @@ import { BroadcastChannel, Worker } from 'node:worker_threads';
 import type { Patience } from '../../lib/shard/crew.ts';
 import type { ShardChoice } from '../../lib/shards.ts';
 import type { TransportName } from '../../lib/transport/fast.ts';
-import { moduleUrl, THREAD_LOADER } from '../support/checkout.ts';
+import { LOADER, moduleUrl, THREAD_LOADER } from '../support/checkout.ts';
+import { within } from '../support/eventually.ts';
 import type { Owner } from '../support/owner.ts';
 import type { SmallRing } from '../transport/faulty-koffi.ts';
-import { type CallFaults, CHANNEL, type ThreadFault } from './faulty-thread.ts';
+import { type CallFaults, CHANNEL, HEARD, type ThreadFault } from './faulty-thread.ts';
 
-/** Enough for a shard and the loader of TypeScript, and filled within a second. */
-const HEAP_MB = 160;
+/** Enough for a shard, and for the loader of TypeScript where there is one; filled within a second. */
+const HEAP_MB = LOADER.length === 0 ? 80 : 160;
 
 /** One shard in a thread that can be told to fail. */
 export interface FaultyShards {
   readonly choice: ShardChoice;
   /** All threads of this process that can be told to. */
   suffer(fault: ThreadFault): void;
-  /** The C library of all these threads fails; from their next tick on. */
-  fail(faults: CallFaults): void;
+  /** The C library of all these threads fails; resolves when one has heard of it. */
+  fail(faults: CallFaults): Promise<void>;
   /** Threads started so far. */
   readonly started: number;
   /** Those started from now on end at once, with this status; null: they do not. */
@@ -56,7 +57,13 @@ export function faultyShards(
       },
     },
     suffer: fault => channel.postMessage(fault),
-    fail: faults => channel.postMessage(faults),
+    fail(faults) {
+      const heard = new Promise<void>(resolve => {
+        channel.onmessage = event => (event as { data: unknown }).data === HEARD && resolve();
+      });
+      channel.postMessage(faults);
+      return within('the thread to hear of it', heard);
+    },
     get started() {
       return started;
     },

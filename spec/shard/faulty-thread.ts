@@ -14,6 +14,8 @@ export interface CallFaults {
 
 /** Where all threads of this process that can be told so listen. */
 export const CHANNEL = 'smtplb-test-faults';
+/** What a thread says there when its calls fail from now on. */
+export const HEARD = 'heard';
 
 let faults: CallFaults = { every: 1, calls: {} };
 let called = 0;
@@ -21,9 +23,11 @@ let called = 0;
 export function listen(ring: SmallRing | null = null): void {
   const channel = new BroadcastChannel(CHANNEL);
   channel.onmessage = event => {
-    const { data } = event as { data: ThreadFault | CallFaults };
-    if (typeof data === 'string') suffer(data);
-    else faults = data;
+    const { data } = event as { data: ThreadFault | CallFaults | typeof HEARD };
+    if (data === HEARD) return;
+    if (typeof data === 'string') return suffer(data);
+    faults = data;
+    channel.postMessage(HEARD);
   };
   channel.unref();
   Object.assign(HERE, { importKoffi: () => faultyKoffi(failsWith, ring) });
@@ -40,8 +44,9 @@ function suffer(fault: ThreadFault): void {
       });
       return;
     case 'memory': {
-      const kept: object[] = [];
-      for (;;) kept.push(new Array(500_000).fill(kept));
+      // Of what the collector need not look into: it would be busy for longer than a thread may be silent.
+      const kept: number[][] = [];
+      for (;;) kept.push(new Array<number>(500_000).fill(0.5));
     }
     case 'hang':
       for (;;);

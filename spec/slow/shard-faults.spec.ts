@@ -6,7 +6,7 @@ import { FAST_TRANSPORTS, loadFast, type TransportName } from '../../lib/transpo
 import { delivers } from '../shard/delivers.ts';
 import { faultyShards } from '../shard/faulty-shards.ts';
 import { FAULTS, type ThreadFault } from '../shard/faulty-thread.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, eventuallyEqual } from '../support/eventually.ts';
 import { type Instance, mx, startInstance } from '../support/instance.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
@@ -19,8 +19,11 @@ const DIED_OF: Readonly<Record<ThreadFault, RegExp>> = {
   exit: /exited with status 7/,
   throw: /thrown by the test/,
   memory: /memory limit/,
-  hang: /hung, and was ended after 4 s/,
+  hang: /hung, and was ended after 8 s/,
 };
+
+/** One that fills its memory is busy for a while, too, on a machine that gives it little. */
+const PATIENCE = { silentMs: 2_000, hungMs: 8_000 };
 
 const REPLACED = 'the shard has been replaced';
 const linesOf = ({ log }: Instance, msg: string) => log.filter(line => line['msg'] === msg);
@@ -46,7 +49,7 @@ const mappedRings = (): number =>
 for (const transport of KINDS)
   t.test(`${transport}: a thread that exits, throws, runs out of memory, hangs`, async t => {
     const backend = await startScriptedBackend(t, smtp());
-    const shards = faultyShards(t, transport, { patience: { silentMs: 2_000, hungMs: 4_000 } });
+    const shards = faultyShards(t, transport, { patience: PATIENCE });
     const settings = mx([formatAddress(backend.address)], {}, { limits: { perClient: { connections: 2 } } });
     const instance = await startInstance(t, transport, settings, shards.choice);
     const before = instance.address();
@@ -92,7 +95,7 @@ for (const transport of KINDS)
         if (open.length > descriptors.length) throw new Error(`${tally(open)} and not ${tally(descriptors)}`);
         return true;
       });
-      t.equal(mappedRings(), rings, 'the memory of its ring is given back');
+      await eventuallyEqual('the memory of its ring given back', mappedRings, rings);
     }
     const metrics = await instance.metrics();
     t.equal(metrics.sum('smtplb_shard_restarts_total'), FAULTS.length);
@@ -131,7 +134,8 @@ for (const [transport, call] of [
       const backend = await startScriptedBackend(t, smtp());
       const shards = faultyShards(t, transport);
       const instance = await startInstance(t, transport, mx([formatAddress(backend.address)]), shards.choice);
-      shards.fail({ every: 1, calls: { [call]: ['EBADF'] } });
+      // Whether it says that it has heard of it before it dies, nobody knows.
+      shards.fail({ every: 1, calls: { [call]: ['EBADF'] } }).catch(() => {});
       const lost = await instance.logged('that it was lost', ({ msg }) => String(msg).includes('was lost'));
       t.match(lost, { err: { message: `${call} EBADF of a shard` } });
       await instance.logged('a replacement', ({ msg }) => msg === REPLACED);
