@@ -28,7 +28,7 @@ async function startClock(t: Test) {
   return { set, env };
 }
 
-t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }, async t => {
+t.test('an instance killed with -9', { timeout: 300_000, ...needs(...programs) }, async t => {
   const server = await startRedis(t);
   const arena = await startArena(t, server);
   const victim = await arena.another('three');
@@ -36,6 +36,7 @@ t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }
   await arena.countsAreTrue([victim]);
   await ordeal(t, arena, {
     what: 'an instance killed',
+    others: [victim],
     begin: () => victim.command.process.kill('SIGKILL'),
     // Its sessions count until its lease has ended.
     healMs: COUNTS_LEASE_MS + HEARTBEAT_MS,
@@ -44,7 +45,7 @@ t.test('an instance killed with -9', { timeout: 120_000, ...needs(...programs) }
 
 t.test(
   'the clock of one instance steps by an hour',
-  { timeout: 120_000, ...needs(...programs, 'faketime') },
+  { timeout: 300_000, ...needs(...programs, 'faketime') },
   async t => {
     const server = await startRedis(t);
     const clock = await startClock(t);
@@ -81,7 +82,7 @@ function stepClock(control: Control, ms: number): Promise<unknown> {
   return control('eval', script, 0, `${keys.prefix}*`, ms);
 }
 
-t.test('the clock of Redis steps by an hour', { timeout: 120_000, ...needs(...programs) }, async t => {
+t.test('the clock of Redis steps by an hour', { timeout: 300_000, ...needs(...programs) }, async t => {
   const server = await startRedis(t);
   const arena = await startArena(t, server);
   const control = openControl(t, server);

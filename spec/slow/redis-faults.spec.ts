@@ -7,7 +7,7 @@ import { startArena } from './redis-arena.ts';
 import { ordeal } from './redis-ordeal.ts';
 import { startLateRelay } from './redis-relay.ts';
 
-const redis = { timeout: 120_000, ...needs('redis-server', 'redis-cli') };
+const redis = { timeout: 300_000, ...needs('redis-server', 'redis-cli') };
 
 t.test('killed with -9, and started again with nothing in it', redis, async t => {
   const server = await startRedis(t);
@@ -20,7 +20,7 @@ t.test('killed with -9, and started again with nothing in it', redis, async t =>
   });
 });
 
-t.test('stopped with SIGSTOP', redis, async t => {
+t.test('stopped with SIGSTOP, out of memory, read-only', redis, async t => {
   const server = await startRedis(t);
   const arena = await startArena(t, server);
   await ordeal(t, arena, {
@@ -36,35 +36,12 @@ t.test('stopped with SIGSTOP', redis, async t => {
     sessions: 100,
     end: () => server.process.kill('SIGCONT'),
   });
-});
-
-t.test('slow: every command 2 s late', redis, async t => {
-  const server = await startRedis(t);
-  const relay = await startLateRelay(t, server.port);
-  const arena = await startArena(t, server, { way: `redis://127.0.0.1:${relay.port}` });
-  await ordeal(t, arena, {
-    what: 'every answer 2 s late',
-    begin: () => relay.delay(2_000),
-    sessions: 700,
-    end: () => relay.delay(0),
-    healMs: 2_000 + COMMAND_MS,
-  });
-});
-
-t.test('out of memory', redis, async t => {
-  const server = await startRedis(t);
-  const arena = await startArena(t, server);
   await ordeal(t, arena, {
     what: 'out of memory',
     begin: () => server.cli('config', 'set', 'maxmemory', '1'),
     isNoticed: true,
     end: () => server.cli('config', 'set', 'maxmemory', '0'),
   });
-});
-
-t.test('read-only', redis, async t => {
-  const server = await startRedis(t);
-  const arena = await startArena(t, server);
   await ordeal(t, arena, {
     what: 'without the replicas it needs for writes',
     begin: () => server.cli('config', 'set', 'min-replicas-to-write', '1'),
@@ -77,6 +54,19 @@ t.test('read-only', redis, async t => {
     begin: () => server.cli('replicaof', '127.0.0.1', String(other.port)),
     isNoticed: true,
     end: () => server.cli('replicaof', 'no', 'one'),
+  });
+});
+
+t.test('slow: every command 2 s late', redis, async t => {
+  const server = await startRedis(t);
+  const relay = await startLateRelay(t, server.port);
+  const arena = await startArena(t, server, { way: `redis://127.0.0.1:${relay.port}` });
+  await ordeal(t, arena, {
+    what: 'every answer 2 s late',
+    begin: () => relay.delay(2_000),
+    sessions: 700,
+    end: () => relay.delay(0),
+    healMs: 2_000 + COMMAND_MS,
   });
 });
 

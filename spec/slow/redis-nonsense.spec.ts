@@ -6,7 +6,7 @@ import { keys, startArena } from './redis-arena.ts';
 import { type Control, openControl } from './redis-control.ts';
 import { ordeal } from './redis-ordeal.ts';
 
-const redis = { timeout: 120_000, ...needs('redis-server', 'redis-cli') };
+const redis = { timeout: 300_000, ...needs('redis-server', 'redis-cli') };
 
 /** How often every key is replaced. */
 const BLOWS = 5;

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { HEARTBEAT_MS, RECONNECT_MS } from '../../lib/cluster/limits.ts';
 import { megabytes } from '../support/command.ts';
 import { eventually } from '../support/eventually.ts';
-import { ALONE, type Arena, isKnown, LIMIT, rememberedOf } from './redis-arena.ts';
+import { ALONE, type Arena, type Edge, isKnown, LIMIT, rememberedOf } from './redis-arena.ts';
 import { cpu, grown, readEdges } from './redis-readings.ts';
 import { type Served, waited } from './redis-traffic.ts';
 
@@ -14,6 +14,8 @@ const SLACK_MS = 150;
 const STALL_MS = 1_500;
 /** Sessions in the time in which nothing is done. */
 const ENOUGH = 250;
+/** What a busy machine may make true at any time, and untrue again. */
+const SLOWNESS = /sticky look-ups/;
 /** What the heap of a young process may grow by, whatever happens. */
 const GROWTH = 60e6;
 
@@ -21,6 +23,8 @@ export interface Ordeal {
   readonly what: string;
   /** Does it; resolves when it is done, or has begun. */
   readonly begin: () => unknown;
+  /** Instances beside the two, until it begins. */
+  readonly others?: readonly Edge[];
   /** Sessions that pass while it lasts. */
   readonly sessions?: number;
   /** Both instances say that Redis is not reachable before the sessions are counted that pass meanwhile. */
@@ -44,13 +48,20 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
     end = () => {},
     healMs = HEARTBEAT_MS,
     isNoticed = false,
+    others = [],
     sessions = ENOUGH,
     what,
   } = options;
   const { edges, traffic } = arena;
-  await traffic.more(ENOUGH / 2);
   const quiet = await readEdges(edges);
   await traffic.more(ENOUGH);
+  // How long a change takes to be true everywhere while nothing is the matter.
+  const usualFromMs = performance.now();
+  await arena.hold(edges[0], 1);
+  await arena.countsAreTrue(others);
+  const usualMs = performance.now() - usualFromMs;
+  await arena.hold(edges[0], -1);
+  await arena.countsAreTrue(others);
 
   const marks = edges.map(({ command }) => command.process.stdout.length);
   const linesSince = (at: number): string[] => edges[at]?.lines(marks[at]).map(({ msg }) => `${msg}`) ?? [];
@@ -95,7 +106,7 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
   t.comment(`  through an instance that knows of no Redis meanwhile: ${waits(alone)}`);
   t.comment(
     `  redis was back after ${seconds(reachableMs - ended.atMs)}, counts were true ${seconds(trueMs - reachableMs)} later, ` +
-      `${seconds(trueMs - began.atMs)} after it began`,
+      `${seconds(trueMs - began.atMs)} after it began; usually within ${seconds(usualMs)}`,
   );
   t.comment(`  sticky: ${stickiness(during)}; after it: ${stickiness(after)}`);
   t.comment(
@@ -115,7 +126,11 @@ export async function ordeal(t: Test, arena: Arena, options: Ordeal): Promise<vo
   const longest = STICKY_MS + Math.max(STALL_MS, usual(1));
   t.ok(waited(since, 1) < longest, `nobody waited for Redis: for less than ${longest | 0} ms`);
   t.ok(traffic.most('capped', 'b1') <= LIMIT, `${traffic.most('capped', 'b1')} of ${LIMIT} slots at most`);
-  t.ok(trueMs - reachableMs < healMs + SLACK_MS, `counts were true within ${healMs} ms`);
+  const lateMs = SLACK_MS + 2 * (usualMs + waited(alone, 1));
+  t.ok(
+    trueMs - reachableMs < healMs + lateMs,
+    `counts were true within ${healMs} ms, and ${lateMs | 0} ms for the machine`,
+  );
   if (options.keepsKnown ?? true)
     t.equal(since.filter(one => isKnown(one.client) && isLost(one)).length, 0, 'known clients stay');
   for (const at of [0, 1]) oneLineEach(t, linesSince(at), at, options);
@@ -130,9 +145,10 @@ function oneLineEach(t: Test, lines: readonly string[], at: number, { blows = 1,
   const counts = new Map<string, number>();
   for (const line of lines) counts.set(line, (counts.get(line) ?? 0) + 1);
   for (const [line, count] of counts) t.comment(`  log of instance ${at + 1}: ${count} x ${line}`);
-  const often = [...counts].filter(([, count]) => count > blows);
+  const often = [...counts].filter(([line, count]) => count > blows && !SLOWNESS.test(line));
   t.same(often, [], 'one line for each change');
-  t.ok(lines.length <= (options.lines ?? 8 * blows), `${lines.length} lines`);
+  const most = options.lines ?? 8 * blows;
+  t.ok(lines.filter(line => !SLOWNESS.test(line)).length <= most, `${lines.length} lines`);
 }
 
 const isLost = ({ pool, client, backend }: Served): boolean =>

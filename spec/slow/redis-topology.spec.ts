@@ -13,7 +13,7 @@ import { keys, startArena } from './redis-arena.ts';
 import { type Control, openControl } from './redis-control.ts';
 import { ordeal } from './redis-ordeal.ts';
 
-const redis = { timeout: 180_000, ...needs('redis-server', 'redis-cli') };
+const redis = { timeout: 300_000, ...needs('redis-server', 'redis-cli') };
 
 /** The time Sentinels take to agree, as they are configured, and some. */
 const FAIL_OVER_MS = 8_000;

