@@ -102,8 +102,7 @@ t.test(
     await greeted(t, second, /one\.example/);
     await greeted(t, named, /one\.example/);
     await greeted(t, path, /two\.example/);
-    t.match(
-      running.stdout,
+    await running.printed(
       new RegExp(`"socket":"smtplb\\.socket on ${formatAddress(unclaimed)}".*no listener wants`),
     );
     t.equal(running.stdout.match(/no listener wants/g)?.length, 1);
@@ -192,6 +191,7 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
     pools: [{ name: 'mx', backends: [{ address: formatAddress(backend.address) }] }],
   };
   await writeFile(file, JSON.stringify(config));
+  const beganMs = performance.now();
   const { running, pid: first } = await activated(t, file, [], {
     NOTIFY_SOCKET: notify,
     WATCHDOG_USEC: '400000',
@@ -199,12 +199,19 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
   await told('READY=1');
   t.match(receiver.stdout, /^greeted: 220 /m, 'not before it listens');
 
-  const startedAt = performance.now();
-  const before = words().filter(([word]) => word === 'WATCHDOG=1').length;
-  await told('WATCHDOG=1', before + 5);
-  const pace = (performance.now() - startedAt) / 5;
-  t.comment(`WATCHDOG=1 each ${pace.toFixed(0)} ms, WatchdogSec=400ms`);
-  t.ok(pace > 120 && pace < 400, 'within WatchdogSec, and not much more often than asked for');
+  const pings = () => words().filter(([word]) => word === 'WATCHDOG=1').length;
+  // Each is a program of its own: on a busy machine they are late now and then, but not always.
+  const pace = await eventually('five words in a row within WatchdogSec', async () => {
+    const [startedMs, before] = [performance.now(), pings()];
+    await told('WATCHDOG=1', before + 5);
+    const each = (performance.now() - startedMs) / 5;
+    return each < 400 && each;
+  });
+  const mean = (performance.now() - beganMs) / pings();
+  t.comment(
+    `WATCHDOG=1 each ${pace.toFixed(0)} ms, WatchdogSec=400ms; since it was started ${mean.toFixed(0)} ms`,
+  );
+  t.ok(mean > 120, 'not much more often than asked for');
 
   const monotonic = () => Number(process.hrtime.bigint() / 1_000n);
   for (const broken of [false, true]) {
@@ -230,7 +237,9 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
   t.not(successor, first);
   await told(`MAINPID=${successor}`);
   const sinceUpgrade = () => words().slice(at).flat();
-  t.equal(sinceUpgrade().filter(word => word === 'READY=1').length, 1, 'from the successor');
+  const ready = () => sinceUpgrade().filter(word => word === 'READY=1').length;
+  // One process says this and the other that.
+  await eventually('READY=1 from the successor', () => ready() > 0);
   await running.printed(/^exit 0$/m);
   t.same(
     [...new Set(sinceUpgrade().filter(word => word.startsWith('MAINPID=')))],
@@ -238,8 +247,8 @@ t.test('sd_notify', needs('systemd-notify', 'python3'), async t => {
     'nobody claims to be the main process but the one that is',
   );
   t.notOk(sinceUpgrade().includes('STOPPING=1'), 'the service does not stop, only a process of it');
-  const pings = words().filter(([word]) => word === 'WATCHDOG=1').length;
-  await told('WATCHDOG=1', pings + 2);
+  await told('WATCHDOG=1', pings() + 2);
+  t.equal(ready(), 1);
 
   process.kill(successor, 'SIGTERM');
   await told('STOPPING=1');
@@ -262,5 +271,6 @@ t.test('without systemd-notify there is a word in the log, and service', async t
     env: { NOTIFY_SOCKET: join(directory, 'nobody'), PATH: directory },
   });
   await running.printed(/systemd cannot be notified/);
+  await running.printed(/"msg":"ready"/, START_MS);
   t.match((await running.stop()).stdout, /"msg":"ready".*"msg":"stopped"/s);
 });

@@ -79,7 +79,7 @@ async function seenByAll(t: Test, [first, ...others]: readonly Instance[]): Prom
 
 t.test(
   '4,000 sessions over 4 instances and 8 backends',
-  { timeout: 170_000, ...needs('redis-server') },
+  { timeout: 300_000, ...needs('redis-server') },
   async t => {
     const { port } = await startRedis(t);
     const backends = await Promise.all(Array.from({ length: BACKENDS }, () => startGreeter(t)));

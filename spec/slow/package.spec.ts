@@ -28,7 +28,7 @@ interface Installed {
 
 function plain(owner: Owner, cwd: string, ...command: readonly string[]): Promise<Exit> {
   const [program, ...args] = [...PLAIN, ...command];
-  return run(owner, program, args, { cwd, deadlineMs: 110_000 });
+  return run(owner, program, args, { cwd, deadlineMs: 250_000 });
 }
 
 /** Packs the checkout and unpacks the tarball into a project of its own, with the checkout's dependencies. */
@@ -54,7 +54,7 @@ async function installed(owner: Owner): Promise<Installed> {
 
 const { project, home, files } = await installed(t);
 
-t.test('the package runs where it is installed', { timeout: 150_000 }, async t => {
+t.test('the package runs where it is installed', { timeout: 300_000 }, async t => {
   t.comment(`${files.length} files`);
   for (const file of [
     'LICENSE',

@@ -67,7 +67,7 @@ function watch({ usage }: Command): () => number {
 for (const transport of WITH_NET) {
   t.test(
     `${transport}: memory stays flat while a gigabyte waits for a slow reader`,
-    { timeout: 90_000 },
+    { timeout: 300_000 },
     async t => {
       const reader = await startSlowReader(t);
       const command = await startCommand(t, { ...mx([reader.address]), transport });

@@ -118,8 +118,8 @@ listeners:
   - { name: postfix4, listen: "10.1.0.1:26", pool: postfix4 }
   - { name: postfix6, listen: "[fd00:1::1]:26", pool: postfix6 }
 pools:
-  - { name: v4, identity: transparent, connect: { timeout: 500ms }, backends: [{ address: "10.2.0.2:25" }] }
-  - { name: v6, identity: transparent, connect: { timeout: 500ms }, backends: [{ address: "[fd00:2::2]:25" }] }
+  - { name: v4, identity: transparent, connect: { timeout: 2s }, backends: [{ address: "10.2.0.2:25" }] }
+  - { name: v6, identity: transparent, connect: { timeout: 2s }, backends: [{ address: "[fd00:2::2]:25" }] }
   - { name: postfix4, identity: transparent, backends: [{ address: "10.2.0.2:26" }] }
   - { name: postfix6, identity: transparent, backends: [{ address: "[fd00:2::2]:26" }] }
 `,

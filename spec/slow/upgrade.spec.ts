@@ -1,5 +1,6 @@
 /** Restart without a gap: upgrades of the real command, under load and against what can go wrong. */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -15,13 +16,15 @@ import { accepts, run } from '../support/processes.ts';
 import { smtp, startScriptedBackend } from '../support/scripted-backend.ts';
 import { connectClient } from '../support/smtp-client.ts';
 import { temporaryDirectory } from '../support/temporary-directory.ts';
-import { ended, gone, load, pids, upgraded } from './upgrading.ts';
+import { allAt, ended, gone, load, pids, upgraded } from './upgrading.ts';
 
 const UPGRADES = 20;
+/** Each session waits for up to a second before each message: two hundred a second in all, and time for the upgrades. */
+const PACED = { sessions: 25, messages: 250, flags: ['-R', '1'] } as const;
 /** Each process has another number of shards than the one before it, where the transport is one for several. */
 const SHARDS = FASTEST !== 'net' ? [2, 1, 3] : [1];
 
-t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
+t.test('twenty upgrades under load', { timeout: 300_000, ...needs('smtp-source', 'smtp-sink') }, async t => {
   const sinks = [await startSmtpSink(t, { flags: ['-c'] }), await startSmtpSink(t, { flags: ['-c'] })];
   const idle = await startScriptedBackend(t, smtp());
   const directory = await temporaryDirectory(t);
@@ -44,10 +47,10 @@ t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source',
 
   const [first, second] = [command.addressOf('mx'), command.addressOf('second')];
   const loads = [
-    load(t, first, { sessions: 2, keepConnections: false }),
-    load(t, second, { sessions: 2, keepConnections: false }),
-    load(t, local, { sessions: 1, keepConnections: false }),
-    load(t, first, { sessions: 2, keepConnections: true }),
+    load(t, first, { ...PACED, keepConnections: false }),
+    load(t, second, { ...PACED, keepConnections: false }),
+    load(t, local, { ...PACED, keepConnections: false }),
+    load(t, first, { ...PACED, keepConnections: true }),
   ];
   const usages = [];
   const startedAt = performance.now();
@@ -76,8 +79,13 @@ t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source',
   t.equal(new Set(all).size, UPGRADES, 'each a process of its own');
   for (const pid of all) await gone(pid);
   const alike = usages.filter((_, at) => (UPGRADES - 1 - at) % SHARDS.length === 0);
-  t.comment(`descriptors at each handover: ${usages.join(', ')}; at rest: ${JSON.stringify(usageOf(last))}`);
-  t.ok(usageOf(last).descriptors <= Math.min(...alike), 'no descriptor is handed down that nobody asked for');
+  t.comment(`descriptors at each handover: ${usages.join(', ')}`);
+  await eventually('no descriptor that was handed down and nobody asked for', () => {
+    const { descriptors } = usageOf(last);
+    if (descriptors > Math.min(...alike)) throw new Error(`${descriptors} of ${alike.join(', ')}`);
+    return true;
+  });
+  t.comment(`at rest: ${JSON.stringify(usageOf(last))}`);
 
   const { generation, listeners, pools } = await status(admin);
   t.equal(generation, 1, 'this process is a new one');
@@ -110,12 +118,7 @@ t.test('twenty upgrades under load', { timeout: 400_000, ...needs('smtp-source',
     [],
   );
   t.notMatch(exit.stdout, /"level":"error"/);
-  const counted = sinks.map(({ process }) => Number(/(\d+)\s*$/.exec(process.stdout)?.[1] ?? 0));
-  t.equal(
-    counted.reduce((sum, count) => sum + count, 0),
-    messages,
-    `the sinks have ${counted.join(' + ')}`,
-  );
+  await allAt(sinks, messages);
 });
 
 t.test('quick upgrades with sessions, streams and callers open: every old process ends', async t => {
@@ -145,9 +148,10 @@ t.test('quick upgrades with sessions, streams and callers open: every old proces
   const last = all.pop() as number;
   const startedAt = performance.now();
   for (const pid of all) await gone(pid);
-  // drainTimeout, and the two seconds in which a client may read its 421.
   const took = performance.now() - startedAt;
-  t.ok(took < 6_000, `all gone ${took.toFixed(0)} ms after the last upgrade`);
+  t.comment(
+    `all gone ${took.toFixed(0)} ms after the last upgrade: drainTimeout, and 2 s in which clients may read their 421`,
+  );
   process.kill(last, 'SIGTERM');
   await gone(last);
 });
@@ -185,7 +189,7 @@ t.test('a new process that cannot start changes nothing', async t => {
   t.equal(refused.exitCode, 1);
   t.match(refused.stderr, /^smtplb: the new process ended before it was ready/);
   t.match(refused.stderr, new RegExp(`this process \\(${command.process.pid}\\) carries on`));
-  t.match(command.process.stderr, /smtplb\.yaml:1:\d+: pools\[0\]\.backends/, 'it printed why');
+  t.ok(await command.process.printed(/smtplb\.yaml:1:\d+: pools\[0\]\.backends/), 'it printed why');
   await serves();
 
   const taken = createServer();
@@ -204,15 +208,15 @@ t.test('a new process that cannot start changes nothing', async t => {
   const busy = await post(admin, 'upgrade');
   t.equal(busy.status, 409);
   t.match(busy.message, /ended before it was ready/);
-  t.match(command.process.stderr, /listener new cannot listen on .*EADDRINUSE/);
+  t.ok(await command.process.printed(/listener new cannot listen on .*EADDRINUSE/));
   await serves();
 
   // The admin listener comes last: by then all listeners are open.
   await command.configure({ ...settings, admin: { socket: admin.path, listen: formatAddress(port) } });
   t.equal((await post(admin, 'upgrade')).status, 409);
-  t.match(command.process.stderr, /the admin listener cannot listen on .*EADDRINUSE/);
+  t.ok(await command.process.printed(/the admin listener cannot listen on .*EADDRINUSE/));
   await serves();
-  t.match(command.process.stdout, /"level":"error".*"upgrade: carrying on"/);
+  t.ok(await command.process.printed(/"level":"error".*"upgrade: carrying on"/));
 
   await command.configure(settings);
   const pid = await upgraded(command, admin);
@@ -275,7 +279,7 @@ t.test('the configuration may change at an upgrade: sockets go where they belong
     await client.command('QUIT', 221);
     client.end();
   }
-  t.match(command.process.stdout, /"socket":"removed on .*no listener wants this inherited socket/);
+  t.ok(await command.process.printed(/"socket":"removed on .*no listener wants this inherited socket/));
   t.comment(`memory of the successor: ${megabytes(usageOf(pid).rss)}`);
   process.kill(pid, 'SIGTERM');
   await gone(pid);
@@ -290,6 +294,11 @@ t.test('told to stop during an upgrade: nobody is left', async t => {
   ended(t, second);
   const client = await connectClient(t, second.address);
   await client.expect(220);
+  // The new process reads its configuration from a pipe, and gets it when all is said: until then it is not ready.
+  const settings = await readFile(second.file);
+  await rm(second.file);
+  t.equal((await run(t, 'mkfifo', [second.file])).exitCode, 0);
+  t.teardown(async () => (await open(second.file, 'r+')).close()); // whoever still waits for the other end
   const upgrading = post(admin, 'upgrade');
   const successor = await eventually('a new process', () =>
     groupOf(second.process.pid).find(({ pid, name }) => pid !== second.process.pid && name === 'node'),
@@ -298,6 +307,8 @@ t.test('told to stop during an upgrade: nobody is left', async t => {
   t.equal(word.status, 409, 'what is said now the successor would not know');
   t.match(word.message, /an upgrade is under way/);
   second.process.kill('SIGTERM');
+  await second.process.printed(/stopping: no new sessions/);
+  await writeFile(second.file, settings);
   t.match((await upgrading).message, /told to stop meanwhile/);
   await client.command('QUIT', 221);
   client.end();

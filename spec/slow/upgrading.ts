@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import type { Address } from '../../lib/core/address.ts';
 import { post } from '../support/admin-api.ts';
 import type { Command } from '../support/command.ts';
-import { eventually } from '../support/eventually.ts';
+import { eventually, eventuallyEqual } from '../support/eventually.ts';
 import type { Owner } from '../support/owner.ts';
-import { smtpSource } from '../support/postfix-tools.ts';
+import { type SinkServer, smtpSource } from '../support/postfix-tools.ts';
 
 /** The processes that have been the instance, the first one first. */
 export function pids({ process }: Command): number[] {
@@ -45,14 +45,28 @@ export async function upgraded(command: Command, admin: Address): Promise<number
   return pids(command).at(-1) as number;
 }
 
+export interface Load {
+  readonly sessions: number;
+  readonly keepConnections: boolean;
+  /** Messages of one run; 400 unless told. */
+  readonly messages?: number;
+  readonly flags?: readonly string[];
+}
+
 /** Runs smtp-source again and again until told to stop, and gives the messages that it was told 250 for. */
-export function load(owner: Owner, address: Address, flags: { sessions: number; keepConnections: boolean }) {
+export function load(owner: Owner, address: Address, flags: Load) {
   let over = false;
   const failures: string[] = [];
   const ending = (async () => {
     let messages = 0;
     while (!over && failures.length === 0) {
-      const exit = await smtpSource(owner, { address, messages: 400, length: 2_000, ...flags });
+      const exit = await smtpSource(owner, {
+        address,
+        messages: 400,
+        length: 2_000,
+        deadlineMs: 120_000,
+        ...flags,
+      });
       messages += exit.messages;
       if (exit.exitCode !== 0) failures.push(exit.stderr);
     }
@@ -65,4 +79,14 @@ export function load(owner: Owner, address: Address, flags: { sessions: number; 
       return ending;
     },
   };
+}
+
+/** Resolves when the sinks, which run with `-c`, have so many messages: all that were told 250, and none twice. */
+export function allAt(sinks: readonly SinkServer[], messages: number): Promise<void> {
+  const counts = () => sinks.map(({ process }) => Number(/(\d+)\s*$/.exec(process.stdout)?.[1] ?? 0));
+  return eventuallyEqual(
+    'messages at the sinks',
+    () => counts().reduce((sum, count) => sum + count, 0),
+    messages,
+  );
 }

@@ -131,7 +131,7 @@ export async function startKeepalived(owner: Owner, network: Network, host: Host
     ...['--dont-fork', '--log-console', '--vrrp', `--use-file=${file}`],
     ...pids,
   ]);
-  await running.printed(/Entering BACKUP STATE/, 10_000);
+  await running.printed(/Entering BACKUP STATE/);
   return running;
 }
 
