@@ -15,6 +15,8 @@ import {
   startSmtplb,
 } from './virtual-address.ts';
 
+/** New sessions that are greeted before the next thing happens. */
+const GREETINGS = 25;
 /** Sessions that the clients keep open. */
 const HELD = 20;
 
@@ -78,7 +80,7 @@ t.test(
       );
     const settled = async () => {
       const fromMs = Date.now();
-      await greetedSince(fromMs, 25);
+      await greetedSince(fromMs, GREETINGS);
       await eventually('held sessions', () => {
         const all = events();
         const count = (kind: ClientEvent['kind']) => all.filter(event => event.kind === kind).length;
@@ -87,11 +89,19 @@ t.test(
     };
     const holder = (): Host => (network.holds('one') ? 'one' : 'two');
 
+    /** The longest time without a greeting while nothing happens: what this machine adds by itself. */
+    const usualGapMs = (tillMs: number): number => {
+      const times = events().filter(({ atMs, kind }) => kind === 'greeting' && atMs < tillMs);
+      const last = times.slice(-GREETINGS).map(({ atMs }) => atMs);
+      return Math.max(...last.map((atMs, at) => atMs - (last[at - 1] ?? atMs)));
+    };
+
     /** Does something to the host that has the address, and tells what the clients saw until the other has it. */
     const move = async (what: string, strike: (host: Host) => unknown, boundMs: number): Promise<Host> => {
       await settled();
       const from = holder();
       const fromMs = Date.now();
+      const usualMs = usualGapMs(fromMs);
       strike(from);
       const to = smtplb[other(from)];
       const served = () => to.stdout.split('"msg":"session"').length;
@@ -105,7 +115,9 @@ t.test(
         `${what}: ${cost.withoutGreetingMs} ms without a greeting; of ${HELD} sessions held ${cost.lost} were lost, ` +
           `${cost.failed} new ones failed (${cost.how})`,
       );
-      t.ok(cost.withoutGreetingMs < boundMs, `${what}: greeted again within ${boundMs} ms`);
+      // The checks are programs that the machine has to start, once a second.
+      const lateMs = boundMs + 20 * usualMs;
+      t.ok(cost.withoutGreetingMs < lateMs, `${what}: greeted again within ${boundMs} ms, here ${lateMs} ms`);
       return from;
     };
 

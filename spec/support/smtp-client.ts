@@ -52,7 +52,10 @@ export async function connectClient(
     ...(from === undefined ? {} : { localAddress: from }),
   });
   // Who only says that it has no more to say can keep an instance that drains waiting.
-  owner.teardown(() => (address.family === 'unix' ? socket.destroy() : resetSocket(socket)));
+  owner.teardown(() => {
+    if (address.family === 'unix' || socket.connecting) socket.destroy();
+    else resetSocket(socket);
+  });
   await within(`a connection to ${formatAddress(address)}`, connected(socket), deadlineMs);
   return smtpOver(socket, options);
 }
