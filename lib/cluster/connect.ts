@@ -1,5 +1,6 @@
 /** The way to Redis: one address, Sentinel, or Cluster; with or without TLS and an ACL user. */
 import { readFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import type { RedisConfig, RedisTlsConfig } from '../config/config.ts';
@@ -17,12 +18,28 @@ export type RedisClient = Redis | Cluster;
 export function createClient(redis: RedisConfig): RedisClient {
   switch (redis.kind) {
     case 'url':
-      return ofUrl(redis);
+      return hearing(ofUrl(redis));
     case 'sentinel':
-      return ofSentinels(redis);
+      return hearing(ofSentinels(redis));
     case 'cluster':
-      return ofCluster(redis);
+      return ofCluster(redis).on('+node', hearing);
   }
+}
+
+/** As far as is needed of what a client dials with. */
+interface Connector {
+  connect(emit: unknown): Promise<Socket>;
+}
+
+/**
+ * A TLS socket of Node may tell of two errors, an alert of the other side behind what has ended it here, and the client
+ * listens to one: the other, heard by nobody, would end the process.
+ */
+function hearing(client: Redis): Redis {
+  const { connector } = client as unknown as { readonly connector: Connector };
+  const connect = connector.connect.bind(connector);
+  connector.connect = async emit => (await connect(emit)).on('error', () => {});
+  return client;
 }
 
 /** The pause before attempt `times`: doubling, capped, half of it chance so that a cluster does not return as one. */

@@ -1,6 +1,8 @@
+import type { Socket } from 'node:net';
 import { join } from 'node:path';
+import { Cluster } from 'ioredis';
 import t from 'tap';
-import { reconnectPauseMs } from '../../lib/cluster/connect.ts';
+import { createClient, reconnectPauseMs } from '../../lib/cluster/connect.ts';
 import { openLink } from '../../lib/cluster/link.ts';
 import type { RedisConfig } from '../../lib/config/config.ts';
 import { eventually } from '../support/eventually.ts';
@@ -83,6 +85,27 @@ t.test('TLS is checked: the authority and the name', needs('redis-server', 'open
     () => openLink(redisUrl(port, { tls: { ...tls, ca: join(home, 'missing.pem') } }), recordedLog()),
     /missing\.pem, for TLS towards Redis, cannot be read \(ENOENT\)/,
   );
+});
+
+t.test('an alert behind an error is heard, and ends nothing', redis, async t => {
+  const alone = await startRedis(t);
+  const { config: cluster } = await startRedisCluster(t);
+  for (const config of [redisUrl(alone.port), cluster]) {
+    const client = createClient(config);
+    t.teardown(() => client.disconnect());
+    client.on('error', () => {});
+    await client.connect();
+    const nodes = (client instanceof Cluster ? client.nodes() : [client]) as unknown as { stream?: Socket }[];
+    const streams = nodes.flatMap(({ stream }) => stream ?? []);
+    t.ok(streams.length > 0);
+    for (const stream of streams) {
+      // As Node does where a certificate was not trusted and the other side then complains of the end.
+      stream.destroy(new Error('not to be trusted'));
+      await new Promise(resolve => stream.once('close', resolve));
+      stream.emit('error', new Error('alert decode error'));
+    }
+    t.pass(config.kind);
+  }
 });
 
 t.test(
