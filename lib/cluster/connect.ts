@@ -16,13 +16,14 @@ export type RedisClient = Redis | Cluster;
  * @throws {Error} with the path where a certificate's file cannot be read
  */
 export function createClient(redis: RedisConfig): RedisClient {
+  hearEverySocket();
   switch (redis.kind) {
     case 'url':
-      return hearing(ofUrl(redis));
+      return ofUrl(redis);
     case 'sentinel':
-      return hearing(ofSentinels(redis));
+      return ofSentinels(redis);
     case 'cluster':
-      return ofCluster(redis).on('+node', hearing);
+      return ofCluster(redis);
   }
 }
 
@@ -31,15 +32,26 @@ interface Connector {
   connect(emit: unknown): Promise<Socket>;
 }
 
+let isHeard = false;
+
 /**
  * A TLS socket of Node may tell of two errors, an alert of the other side behind what has ended it here, and the client
- * listens to one: the other, heard by nobody, would end the process.
+ * listens to one: the other, heard by nobody, would end the process. The library has clients of its own as well, for
+ * Sentinels and for news of a cluster, so this is done once, where it dials.
  */
-function hearing(client: Redis): Redis {
-  const { connector } = client as unknown as { readonly connector: Connector };
-  const connect = connector.connect.bind(connector);
-  connector.connect = async emit => (await connect(emit)).on('error', () => {});
-  return client;
+function hearEverySocket(): void {
+  if (isHeard) return;
+  isHeard = true;
+  const byAddress = new Redis({ lazyConnect: true });
+  const bySentinels = new Redis({ lazyConnect: true, name: 'any', sentinels: [{ host: 'localhost' }] });
+  for (const client of [byAddress, bySentinels]) {
+    const { connector } = client as unknown as { readonly connector: Connector };
+    const dialling = Object.getPrototypeOf(connector) as Connector;
+    const { connect } = dialling;
+    dialling.connect = async function (this: Connector, emit) {
+      return (await connect.call(this, emit)).on('error', () => {});
+    };
+  }
 }
 
 /** The pause before attempt `times`: doubling, capped, half of it chance so that a cluster does not return as one. */
