@@ -7,6 +7,7 @@ import { randomFrom, seedOfRun } from '../smtp/random.ts';
 import { eventuallyEqual } from '../support/eventually.ts';
 import { needs } from '../support/needs.ts';
 import type { Owner } from '../support/owner.ts';
+import { start as startProgram } from '../support/processes.ts';
 import { openWorld, TRANSPORTS } from './peers.ts';
 
 const CHUNK = randomBytes(65_536);
@@ -192,3 +193,39 @@ for (const name of TRANSPORTS) {
     t.equal(relay.bytesFromFirst, 1, 'the count outlives it');
   });
 }
+
+const MUCH = 4_000_000;
+/** Sends much, an urgent octet and a little more, when it is told to; stays or ends, and leaves when it is told to. */
+const URGENT = `
+import socket, sys
+for port in sys.argv[1:]:
+    for ends in (False, True):
+        peer = socket.create_connection(('127.0.0.1', int(port)))
+        peer.recv(1)
+        peer.sendall(b'x' * ${MUCH})
+        peer.send(b'!', socket.MSG_OOB)
+        peer.sendall(b'y' * 1000)
+        if ends:
+            peer.shutdown(socket.SHUT_WR)
+        peer.recv(1)
+`;
+
+t.test('urgent data amid much else hides nothing that comes behind it', needs('python3'), async t => {
+  const worlds = TRANSPORTS.map(name => openWorld(t, name));
+  const listening = await Promise.all(worlds.map(world => world.listen()));
+  const ports = listening.map(({ address }) => (address.family === 'unix' ? '' : `${address.port}`));
+  startProgram(t, 'python3', ['-c', URGENT, ...ports]);
+  for (const [index, { transport, pair }] of worlds.entries()) {
+    for (const then of ['stays', 'ends']) {
+      const client = await (listening[index] as (typeof listening)[number]).accept();
+      const { accepted: backend, dialled } = await pair();
+      const relay = transport.relay(client.connection, dialled.connection, { onRelayEnd() {} });
+      backend.connection.write(Buffer.from('!'));
+      const heard = await backend.told.received(MUCH + 1_000);
+      t.equal(String(heard.subarray(MUCH - 9)), `${'x'.repeat(9)}${'y'.repeat(1_000)}`);
+      if (then === 'ends') await backend.told.came('end');
+      t.equal(relay.bytesFromFirst, MUCH + 1_000, `${transport.name}, who ${then}`);
+      backend.connection.write(Buffer.from('!'));
+    }
+  }
+});

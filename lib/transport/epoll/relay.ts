@@ -59,7 +59,8 @@ export class EpollRelay implements Relay, Mover {
       !to.is(IS.CONNECTING | IS.BROKEN)
     ) {
       if (++reads > READS) return this.#loop.enqueue(from);
-      const isBulk = from.is(IS.BULK);
+      // A plain read passes over an urgent octet, and the pipe does not.
+      const isBulk = from.is(IS.BULK) && !from.is(IS.READ_ON);
       const most = isBulk ? pipe.helpingFor(to.descriptor) : READ_OCTETS;
       const count = isBulk ? pipe.fill(from.descriptor, most) : libc.receive(from.descriptor, most);
       if (count > 0) {
@@ -73,6 +74,8 @@ export class EpollRelay implements Relay, Mover {
           from.state |= IS.BULK;
           return this.#loop.enqueue(from);
         }
+      } else if (isBulk && count === 0) {
+        from.state |= IS.READ_ON; // the end, or urgent data that lies before it
       } else if (!from.readStops(count)) {
         return;
       } else if (from.is(IS.READ_ENDED)) {

@@ -36,7 +36,10 @@ export class Pipe {
     return Math.min(Math.max(this.#libc.room(descriptor), LEAST_OCTETS), MOST_OCTETS);
   }
 
-  /** Takes what a socket has received, at most `most` octets; as `Libc.receive`. Next comes `empty`. */
+  /**
+   * Takes what a socket has received, at most `most` octets; as `Libc.receive`, but that it never passes over an urgent
+   * octet: before one it says `AGAIN`, or 0 where the peer has closed its direction, whatever lies behind. Next comes `empty`.
+   */
   fill(descriptor: number, most: number): Result {
     return this.#libc.splice(descriptor, this.#into.descriptor, most);
   }

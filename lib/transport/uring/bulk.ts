@@ -9,8 +9,7 @@ const READS = 8;
 
 /**
  * How a turn of a bulk transfer ended: nothing is left to read for now; nothing was, and little before, so that it seems
- * to be over; the peer takes no more; others have their turn; or what the last read said (0: the end; below zero: an
- * error).
+ * to be over; the peer takes no more; others have their turn; or what the last read said (below zero: an error).
  */
 export type PumpEnd = 'dry' | 'over' | 'stalled' | 'turn-over' | Result;
 
@@ -24,10 +23,9 @@ export function pump(pipe: Pipe, from: UringConnection, to: UringConnection): Pu
   for (let read = 0; read < READS; read++) {
     const most = pipe.helpingFor(to.descriptor);
     const length = pipe.fill(from.descriptor, most);
-    if (length <= 0) {
-      if (length !== AGAIN) return length;
-      break;
-    }
+    // The end may lie behind urgent data, which the pipe does not pass over: a plain read will tell.
+    if (length === 0 || length === AGAIN) break;
+    if (length < 0) return length;
     from.relayed += length;
     if (!to.sendNow(length)) return 'stalled';
     if (length < BULK_OCTETS && length < most) break;
