@@ -89,7 +89,7 @@ async function hello(scene: Scene): Promise<Verdict | null> {
   if (heard.code !== 250) {
     // Version 2 has a QUIT in its signature, and nobody else has said it yet.
     const header = identity === 'proxy-v2' && heard.code === 221;
-    if (header || (identity !== 'none' && heard.code >= 500 && (await outOfStep(scene))))
+    if (header || (identity !== 'none' && heard.code >= 500 && (await outOfStep(scene, heard))))
       return verdict('proxy-not-understood', misunderstood(identity, shown(heard)));
     return verdict('bad-ehlo', `answered EHLO ${printable(check.helo)} with "${shown(heard)}"`);
   }
@@ -104,17 +104,18 @@ async function hello(scene: Scene): Promise<Verdict | null> {
 }
 
 /** Says two things whose answers are known, and sees whether the answers are to them. */
-async function outOfStep({ talk, signal }: Scene): Promise<boolean> {
-  const codes: number[] = [];
+async function outOfStep({ talk, signal }: Scene, refusal: Reply): Promise<boolean> {
+  if (isOutOfStep([refusal])) return true;
+  const replies: Reply[] = [];
   talk.say('NOOP');
   for (;;) {
     const heard = await talk.hear(signal);
     if (heard.kind !== 'reply') break;
-    codes.push(heard.code);
-    if (heard.code === 221 || codes.length > 2) break;
+    replies.push(heard);
+    if (heard.code === 221 || replies.length > 2) break;
     if (!talk.leaving) talk.say('QUIT');
   }
-  return isOutOfStep(codes);
+  return isOutOfStep(replies);
 }
 
 async function upgrade(scene: Scene): Promise<Verdict | null> {

@@ -21,10 +21,15 @@ export function isAboutHeader({ code, text }: Reply): boolean {
 
 /**
  * Whether the replies that followed a refusal of EHLO are more, or others, than NOOP and QUIT explain: then the first
- * ones answered the header.
+ * ones answered the header. A complaint that commands came too early proves it as well, since each of ours waits.
  */
-export function isOutOfStep(codes: readonly number[]): boolean {
-  return codes[0] === 221 || codes.length > 2;
+export function isOutOfStep(replies: readonly Reply[]): boolean {
+  return replies[0]?.code === 221 || replies.length > 2 || replies.some(isOfHaste);
+}
+
+/** Postfix: `554 5.5.0 Error: SMTP protocol synchronization`; Exim: `554 SMTP synchronization error`. */
+function isOfHaste({ code, text }: Reply): boolean {
+  return code === 554 && /synchronization/i.test(text);
 }
 
 /** What else silence, a close or a reset before the greeting can mean. */

@@ -37,7 +37,10 @@ async function openFast(name: FastTransportName): Promise<FastTransport> {
   }
 }
 
-/** Does what the main thread asks of a shard. Requests are done one after the other, but for a drain, during which others are answered. */
+/**
+ * Does what the main thread asks of a shard. Requests are done one after the other, but for a drain, during which others
+ * are answered.
+ */
 function createServant(shard: Shard): (id: number, request: Request) => void {
   let prepared: PreparedUpdate | null = null;
   let turn: Promise<unknown> = Promise.resolve();
@@ -128,4 +131,9 @@ function cloneable(error: unknown): unknown {
   return error instanceof Error ? error : String(error);
 }
 
-void serve();
+serve().catch(error => {
+  // Out of the promise: it ends the thread, and is told, however the process treats rejections.
+  setImmediate(() => {
+    throw error;
+  });
+});

@@ -316,3 +316,25 @@ t.test('a check that was held up on this side blames nobody', async t => {
   t.match(await probe.result, { outcome: 'failed', detail: /held up/ });
   await probe.closed;
 });
+
+t.test(
+  'a backend that says of an EHLO that it came too early has taken the PROXY header for a command',
+  async t => {
+    type Answer = [RegExp, string | null];
+    const read: Answer = [/^PROXY/, ''];
+    const unknown: Answer = [/^PROXY/, '500 5.5.2 Error: command not recognized\r\n'];
+    const haste: Answer = [/^EHLO/, '554 5.5.0 Error: SMTP protocol synchronization\r\n'];
+    const ill: Answer = [/^EHLO/, '500 5.5.2 Error: command not recognized\r\n'];
+    for (const [outcome, header, ehlo] of [
+      ['proxy-not-understood', unknown, haste],
+      ['proxy-not-understood', read, haste],
+      ['bad-ehlo', read, ill],
+    ] as const) {
+      const script = answering('220 mx\r\n', header, ehlo, [/^NOOP/, null]);
+      const backend = await startScriptedBackend(t, script);
+      const found = await probed(backend.address, { identity: 'proxy-v1' });
+      t.equal(found.outcome, outcome, found.detail);
+      await backend.idle();
+    }
+  },
+);
